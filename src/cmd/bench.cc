@@ -1,0 +1,308 @@
+// ponder bench: rates beside what the machine can do. Every figure is a median of several runs; nothing here is a test.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cmd/verb.h"
+#include "core/rng.h"
+#include "ops/cpu/kernels.h"
+#include "train/learner.h"
+#include "train/plan.h"
+#include "train/recipe.h"
+
+namespace ponder {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+struct Ceilings {
+  double read_gbps = 0, f32_gflops = 0, int8_gops = 0;
+};
+
+// The f32 rate is that of our own matrix product, 1024 x 1024 x 1024, as the share that training reaches is counted; the
+// int8 one likewise on 1024 x 4096 weights.
+double f32_rate(ThreadPool& pool) {
+  constexpr int64_t kSize = 1024;
+  Arena arena, scratch;
+  Ctx cx{pool, arena, scratch};
+  std::vector<float> values(static_cast<size_t>(kSize * kSize), 0.5f);
+  const Weight w{values.data(), nullptr, kSize, kSize, DType::kF32, Layout::kPanels};
+  const Tensor x = arena.tensor(kSize, kSize);
+  std::fill(x.data, x.data + x.size(), 0.25f);
+  std::vector<double> seconds;
+  for (int i = 0; i < 12; ++i) {
+    const Arena::Scope scope(arena);
+    const double start = now();
+    linear(cx, x, w);
+    if (i >= 2) seconds.push_back(now() - start);
+  }
+  return 2e-9 * kSize * kSize * kSize / median(seconds);
+}
+
+double int8_rate(ThreadPool& pool) {
+  constexpr int64_t kRows = 1024, kCols = 4096, kTokens = 256;
+  Arena arena, scratch;
+  Ctx cx{pool, arena, scratch};
+  std::vector<std::byte> bytes(static_cast<size_t>(kRows / 16 * (kCols / 32) * 576), std::byte{0});
+  const Weight w{bytes.data(), nullptr, kRows, kCols, DType::kQ8_0, Layout::kPanels};
+  const Tensor x = arena.tensor(kTokens, kCols);
+  std::fill(x.data, x.data + x.size(), 0.25f);
+  std::vector<double> seconds;
+  for (int i = 0; i < 7; ++i) {
+    const Arena::Scope scope(arena);
+    const double start = now();
+    linear(cx, x, w);
+    if (i >= 2) seconds.push_back(now() - start);
+  }
+  return 2e-9 * kRows * kCols * kTokens / median(seconds);
+}
+
+double read_rate(ThreadPool& pool) {
+  const size_t count = size_t{64} << 20;  // 256 MiB of floats: beyond any cache
+  std::vector<float> values(count, 1.0f);
+  std::vector<double> seconds;
+  double sink = 0;
+  for (int i = 0; i < 5; ++i) {
+    std::vector<double> sums(static_cast<size_t>(pool.size()));
+    const double start = now();
+    pool.run(static_cast<int64_t>(count), 1 << 20, [&](int64_t begin, int64_t end, int thread) {
+      sums[static_cast<size_t>(thread)] += kernels().sum_squares(values.data() + begin, end - begin);
+    });
+    seconds.push_back(now() - start);
+    for (double s : sums) sink += s;
+  }
+  PONDER_CHECK(sink > 0);
+  return static_cast<double>(count * sizeof(float)) / median(seconds) * 1e-9;
+}
+
+nlohmann::json ceilings_json(ThreadPool& pool) {
+  return {{"read_gbps", read_rate(pool)}, {"f32_gflops", f32_rate(pool)}, {"int8_gops", int8_rate(pool)}};
+}
+
+struct Options {
+  std::string model, train;
+  int64_t prompt = 512, generate = 64;
+  std::vector<int64_t> batches = {1};
+  int threads = 0;
+  bool json = false;
+};
+
+std::vector<int32_t> some_ids(int64_t count, int64_t vocab, uint64_t seed) {
+  Rng rng(seed, hash64("bench"), 0);
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint32_t>(vocab))));
+  return ids;
+}
+
+struct SampleTime {
+  double prefill = 0, decode = 0;  // seconds
+};
+
+// Every answer runs to `tokens` tokens; `prompts` prompts with `n` answers each. If `out` is given it gets the answers.
+Result<SampleTime> sample(const Model& model, ThreadPool& pool, int64_t prompts, int64_t n, int64_t prompt, int64_t tokens,
+                          std::vector<Output>* out) {
+  EngineOptions options;
+  options.max_batch = std::min<int64_t>(256, prompts * n);
+  options.chunk = 2048;
+  options.pages = (options.max_batch + 64) * ((prompt + tokens) / KvCache::kPageKeys + 1);
+  ASSIGN_OR_RETURN(const auto engine, Engine::create(model, pool, options));
+  std::vector<RequestId> ids;
+  for (int64_t p = 0; p < prompts; ++p) {
+    Request request;
+    request.prompt = some_ids(prompt, model.config().vocab_size, static_cast<uint64_t>(p));
+    request.n = static_cast<int32_t>(n);
+    request.sampling.max_new_tokens = static_cast<int32_t>(tokens);
+    request.key = static_cast<uint64_t>(p * n);
+    ASSIGN_OR_RETURN(const RequestId id, engine->submit(std::move(request)));
+    ids.push_back(id);
+  }
+  while (engine->busy()) RETURN_IF_ERROR(engine->step());
+  for (RequestId id : ids) {
+    ASSIGN_OR_RETURN(Output output, engine->take(id));
+    if (out != nullptr) out->push_back(std::move(output));
+  }
+  return SampleTime{engine->stats().prefill_seconds, engine->stats().decode_seconds};
+}
+
+Status bench_inference(const Options& o) {
+  ASSIGN_OR_RETURN(const Model model, load_weights(o.model));
+  ThreadPool pool(o.threads);
+  nlohmann::json decode = nlohmann::json::object();
+  std::vector<double> prefill;
+  for (int64_t batch : o.batches) {
+    std::vector<double> rates;
+    for (int i = 0; i < 3; ++i) {
+      ASSIGN_OR_RETURN(const SampleTime t, sample(model, pool, batch, 1, o.prompt, o.generate, nullptr));
+      prefill.push_back(static_cast<double>(batch * o.prompt) / t.prefill);
+      rates.push_back(static_cast<double>(batch * o.generate) / t.decode);
+    }
+    decode[std::to_string(batch)] = median(rates);
+  }
+  const nlohmann::json out = {{"prefill_tps", median(prefill)}, {"decode_tps", decode},
+                              {"ceilings", ceilings_json(pool)}, {"threads", pool.size()},
+                              {"isa", kernels().isa}};
+  if (o.json) {
+    fmt::print("{}\n", out.dump());
+    return {};
+  }
+  const double bytes = static_cast<double>(model.weight_bytes());
+  fmt::print("{} threads, {}\n  prefill {:.0f} tokens/s\n", pool.size(), kernels().isa, median(prefill));
+  for (const auto& [batch, rate] : decode.items()) {
+    fmt::print("  decode, batch {}: {:.1f} tokens/s\n", batch, rate.get<double>());
+  }
+  const nlohmann::json& c = out["ceilings"];
+  fmt::print("  ceilings: {:.1f} GB/s ({:.0f} passes over the weights a second), {:.0f} GFLOP/s f32, {:.0f} GOP/s int8\n",
+             c["read_gbps"].get<double>(), c["read_gbps"].get<double>() * 1e9 / bytes, c["f32_gflops"].get<double>(),
+             c["int8_gops"].get<double>());
+  return {};
+}
+
+// One pre-training step of 16,384 tokens in documents of 256.
+double train_step(Learner& learner, const Config& config, int64_t micro_tokens, uint64_t seed) {
+  constexpr int64_t kTokens = 16384;
+  const int64_t length = std::min<int64_t>(256, config.max_position_embeddings);
+  const float weight = -1.0f / static_cast<float>(kTokens);
+  const double start = now();
+  PackedBatch batch;
+  const auto flush = [&] {
+    learner.accumulate(batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+      for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = weight;
+    });
+    batch.clear();
+  };
+  for (int64_t done = 0; done < kTokens; done += length) {
+    append_document(batch, some_ids(length + 1, config.vocab_size, seed + static_cast<uint64_t>(done)), 1);
+    if (batch.tokens() + length > micro_tokens) flush();
+  }
+  if (batch.tokens() > 0) flush();
+  const Result<double> norm = learner.step(1e-6, {}, 1.0);
+  PONDER_CHECK(norm.ok());
+  return now() - start;
+}
+
+struct GrpoTime {
+  double sample = 0, train = 0;
+};
+
+// 32 prompts x 16 answers of 48 tokens, one update on all of them.
+Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& pool, int64_t micro_tokens) {
+  constexpr int64_t kPrompts = 32, kGroup = 16, kPrompt = 16, kTokens = 48;
+  const double start = now();
+  std::vector<Output> outputs;
+  RETURN_IF_ERROR(sample(model, pool, kPrompts, kGroup, kPrompt, kTokens, &outputs).status());
+  const double sampled = now();
+  PackedBatch batch;
+  const auto flush = [&] {
+    learner.accumulate(batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const bool better = rows[i].logprob < rows[0].logprob;  // something with a sign
+        d_rows[i].logprob = (better ? 1.0f : -1.0f) / static_cast<float>(kPrompts * kGroup * kTokens);
+      }
+    });
+    batch.clear();
+  };
+  for (size_t p = 0; p < outputs.size(); ++p) {
+    const std::vector<int32_t> prompt = some_ids(kPrompt, model.config().vocab_size, p);
+    std::vector<std::span<const int32_t>> answers;
+    for (const Answer& a : outputs[p].answers) answers.emplace_back(a.tokens);
+    const int64_t size = family_tokens(kPrompt, answers);
+    if (batch.tokens() > 0 && batch.tokens() + size > micro_tokens) flush();
+    append_family(batch, prompt, answers);
+  }
+  flush();
+  RETURN_IF_ERROR(learner.step(1e-6, {}, 1.0).status());
+  return GrpoTime{sampled - start, now() - sampled};
+}
+
+Status bench_training(const Options& o) {
+  ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.train));
+  if (!recipe.model.path.empty()) return unsupported("bench --train: the recipe must describe a new model");
+  const ModelShape shape = shape_of(recipe.model);
+  Config c = Config::of(recipe.model.architecture);
+  c.vocab_size = shape.vocab_size;
+  c.hidden_size = shape.hidden_size;
+  c.intermediate_size = shape.intermediate_size;
+  c.num_hidden_layers = shape.layers;
+  c.num_attention_heads = shape.heads;
+  c.num_key_value_heads = shape.kv_heads;
+  c.head_dim = shape.head_dim;
+  c.max_position_embeddings = std::max<int64_t>(256, recipe.model.max_position_embeddings);
+  c.tie_word_embeddings = shape.tied;
+  ASSIGN_OR_RETURN(Model model, Model::create(c, 1));
+  ThreadPool pool(o.threads);
+  Learner learner(model, pool);
+  int64_t micro = 1024;
+  for (const Stage& s : recipe.stages) {
+    if (s.micro_tokens > 0) micro = s.micro_tokens;
+  }
+  // 6 N for the weights plus causal attention over half the length, forward and backward: as the peers count.
+  const double flops = 6.0 * static_cast<double>(model.parameter_count()) +
+                       6.0 * static_cast<double>(shape.layers * shape.hidden_size * 256);
+  std::vector<double> train_rates, gemm, sample_rates, steps;
+  for (int i = 0; i < 6; ++i) {
+    gemm.push_back(f32_rate(pool));
+    const double seconds = train_step(learner, c, micro, static_cast<uint64_t>(i));
+    ASSIGN_OR_RETURN(const GrpoTime grpo, grpo_step(learner, model, pool, micro));
+    if (i == 0) continue;  // warms up
+    train_rates.push_back(16384.0 / seconds);
+    steps.push_back(grpo.sample + grpo.train);
+    sample_rates.push_back(512.0 * 48.0 / grpo.sample);
+  }
+  const double rate = median(train_rates);
+  const nlohmann::json out = {{"tokens_per_second", rate},
+                              {"gflops", rate * flops * 1e-9},
+                              {"gemm_gflops", median(gemm)},
+                              {"gemm_share", rate * flops * 1e-9 / median(gemm)},
+                              {"threads", pool.size()},
+                              {"isa", kernels().isa},
+                              {"grpo",
+                               {{"answers", 512},
+                                {"prompt", 16},
+                                {"tokens", 48},
+                                {"seconds_per_step", median(steps)},
+                                {"sample_tokens_per_second", median(sample_rates)}}}};
+  if (o.json) {
+    fmt::print("{}\n", out.dump());
+    return {};
+  }
+  fmt::print("{} parameters, {} threads, {}\n", model.parameter_count(), pool.size(), kernels().isa);
+  fmt::print("  training     {:.0f} tokens/s = {:.0f} GFLOP/s, {:.0f}% of this machine's matrix product ({:.0f})\n", rate,
+             rate * flops * 1e-9, 100 * rate * flops * 1e-9 / median(gemm), median(gemm));
+  fmt::print("  GRPO step    {:.2f} s (32 prompts x 16 answers x 48 tokens)\n  sampling     {:.0f} tokens/s\n", median(steps),
+             median(sample_rates));
+  return {};
+}
+
+Status bench(const Options& o) {
+  if (!o.train.empty()) return bench_training(o);
+  if (o.model.empty()) return invalid("bench: expected a model, or --train RECIPE");
+  return bench_inference(o);
+}
+
+}  // namespace
+
+Verb add_bench(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("model", o->model, "GGUF file or Hugging Face folder");
+  app.add_option("-p", o->prompt, "prompt tokens")->check(CLI::Range(1, 1 << 20));
+  app.add_option("-n", o->generate, "generated tokens")->check(CLI::Range(1, 1 << 20));
+  app.add_option("-b", o->batches, "sequences at once, several with commas")->delimiter(',')->check(CLI::Range(1, 4096));
+  app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
+  app.add_option("--train", o->train, "a recipe: its model's training, GRPO step and sampling instead");
+  app.add_flag("--json", o->json, "as one JSON object");
+  app.footer("Example: ponder bench models/zero -p 128 -n 32 -b 1,8");
+  return [o] { return bench(*o); };
+}
+
+}  // namespace ponder

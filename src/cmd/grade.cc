@@ -1,0 +1,78 @@
+// ponder grade FILE.jsonl --task NAME: a verdict for each row.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cmd/verb.h"
+#include "eval/chain.h"
+#include "eval/countdown.h"
+#include "io/jsonl.h"
+
+namespace ponder {
+namespace {
+
+struct Options {
+  std::string file, task;
+};
+
+// {prompt, completion, answer} -> {accuracy, format, reason}
+nlohmann::json grade_chain_row(const nlohmann::json& row) {
+  const Grade g = grade_chain(row.at("completion").get<std::string>(), row.at("answer").get<int>());
+  return {{"accuracy", g.accuracy}, {"format", g.format}, {"reason", std::string(g.reason)}};
+}
+
+// {numbers, target, expression or repeat: {unit, times}} -> {correct, reason}
+Result<nlohmann::json> grade_countdown_row(const nlohmann::json& row) {
+  CountdownProblem problem{row.at("numbers").get<std::vector<int>>(), row.at("target").get<int64_t>()};
+  RETURN_IF_ERROR(validate(problem));
+  std::string expression;
+  if (row.contains("repeat")) {
+    const std::string unit = row.at("repeat").at("unit").get<std::string>();
+    const int64_t times = row.at("repeat").at("times").get<int64_t>();
+    constexpr int64_t kMost = 1 << 24;
+    if (times < 0 || times * static_cast<int64_t>(unit.size()) > kMost) {
+      return invalid("repeat: expected a result of at most 16 MiB");
+    }
+    for (int64_t i = 0; i < times; ++i) expression += unit;
+  } else {
+    expression = row.at("expression").get<std::string>();
+  }
+  const auto verdict = grade_countdown(expression, problem);
+  return nlohmann::json{{"correct", verdict.correct}, {"reason", std::string(verdict.reason)}};
+}
+
+Result<nlohmann::json> grade_row(const std::string& task, const nlohmann::json& row) {
+  try {
+    if (task == "countdown") return grade_countdown_row(row);
+    return grade_chain_row(row);
+  } catch (const nlohmann::json::exception& e) {
+    return invalid(std::string("a field is missing or of the wrong type: ") + e.what());
+  }
+}
+
+Status grade(const Options& o) {
+  ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(o.file));
+  nlohmann::json row;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, reader.next(row));
+    if (!more) return {};
+    const Result<nlohmann::json> verdict = grade_row(o.task, row);
+    if (!verdict.ok()) return verdict.status().with_prefix(fmt::format("{}:{}", o.file, reader.line()));
+    fmt::print("{}\n", verdict->dump());
+  }
+}
+
+}  // namespace
+
+Verb add_grade(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("file", o->file, "JSON lines")->required();
+  app.add_option("--task", o->task, "how the rows are graded")
+      ->required()
+      ->check(CLI::IsMember({"chain", "chain97", "countdown"}));
+  app.footer("Example: ponder grade answers.jsonl --task chain97");
+  return [o] { return grade(*o); };
+}
+
+}  // namespace ponder

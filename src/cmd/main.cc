@@ -1,0 +1,111 @@
+// ponder VERB ...: see `ponder --help`.
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "cmd/verb.h"
+#include "ops/cpu/kernels.h"
+
+namespace ponder {
+namespace {
+
+struct Row {
+  const char* name;
+  const char* help;
+  Verb (*add)(CLI::App&);
+};
+
+constexpr Row kVerbs[] = {
+    {"run", "talk to a model, or answer one prompt", add_run},
+    {"train", "run a recipe: pre-training, fine-tuning, reinforcement learning", add_train},
+    {"eval", "sampled accuracy with error bars, or perplexity", add_eval},
+    {"grade", "verdicts on answers, a line each", add_grade},
+    {"score", "log-probabilities of token ids", add_score},
+    {"bench", "prefill, decode and training rates beside the machine's ceilings", add_bench},
+    {"show", "facts about a model", add_show},
+    {"tokenize", "text to token ids, JSON lines", add_tokenize},
+    {"detokenize", "token ids to text, JSON lines", add_detokenize},
+};
+
+int run_main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_DFL);
+  CLI::App app("ponder: trains, evaluates and runs reasoning models.\n"
+               "  ponder run                           talk to the model that ships with it\n"
+               "  ponder train recipes/zero-laptop.toml --out runs/zero\n"
+               "  ponder VERB --help                   what a verb takes");
+  app.set_version_flag("--version", std::string("ponder ") + PONDER_VERSION);
+  std::vector<std::pair<CLI::App*, Verb>> verbs;
+  for (const Row& row : kVerbs) {
+    CLI::App* sub = app.add_subcommand(row.name, row.help);
+    verbs.emplace_back(sub, row.add(*sub));
+  }
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool asked = error.get_exit_code() == 0;  // --help, --version
+    const int code = app.exit(error, asked ? std::cout : std::cerr, std::cerr);
+    return code == 0 ? 0 : 2;
+  }
+  if (const char* problem = isa_problem(); problem != nullptr) {
+    std::fprintf(stderr, "ponder: %s\n", problem);
+    return 1;
+  }
+  const Verb* chosen = nullptr;
+  for (const auto& [sub, verb] : verbs) {
+    if (sub->parsed()) chosen = &verb;
+  }
+  // No verb: the main job, a chat with the shipped model.
+  const Status status = chosen != nullptr ? (*chosen)() : verbs.front().second();
+  std::fflush(stdout);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "ponder: %s\n", status.message().c_str());
+  return 1;
+}
+
+}  // namespace
+
+std::string shipped_model() { return std::string(PONDER_MODELS_DIR) + "/zero"; }
+
+bool output_is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
+bool input_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }
+
+std::string duration_text(double seconds) {
+  char out[64];
+  const long whole = static_cast<long>(seconds + 0.5);
+  if (seconds < 60) {
+    std::snprintf(out, sizeof out, "%.1f s", seconds);
+  } else if (whole < 3600) {
+    std::snprintf(out, sizeof out, "%ld min %02ld s", whole / 60, whole % 60);
+  } else {
+    std::snprintf(out, sizeof out, "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
+  }
+  return out;
+}
+
+Result<Model> load_weights(const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    return not_found(path + ": no such model; expected a GGUF file or a folder with config.json and model.safetensors");
+  }
+  return Model::load(path, Model::Use::kInference);
+}
+
+Result<LoadedModel> load_model(const std::string& path, Model::Use use) {
+  if (!std::filesystem::exists(path)) {
+    return not_found(path + ": no such model; expected a folder with config.json, model.safetensors and tokenizer.json");
+  }
+  ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load_folder(path));
+  ASSIGN_OR_RETURN(Model model, Model::load(path, use));
+  if (tokenizer.vocab_size() > model.config().vocab_size) {
+    return invalid(path + ": the tokenizer has more tokens (" + std::to_string(tokenizer.vocab_size()) +
+                   ") than the model's embedding has rows (" + std::to_string(model.config().vocab_size) + ")");
+  }
+  return LoadedModel{std::move(model), std::move(tokenizer)};
+}
+
+}  // namespace ponder
+
+int main(int argc, char** argv) { return ponder::run_main(argc, argv); }

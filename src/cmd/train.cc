@@ -1,0 +1,151 @@
+// ponder train RECIPE: runs a recipe with live progress.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <deque>
+
+#include "cmd/verb.h"
+#include "train/plan.h"
+#include "train/recipe.h"
+#include "train/run.h"
+
+namespace ponder {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// Recent values as a line of block characters, scaled between their extremes.
+std::string sparkline(const std::deque<double>& values) {
+  static const char* const kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  if (values.empty()) return "";
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  std::string out;
+  for (double v : values) {
+    const double share = *high > *low ? (v - *low) / (*high - *low) : 0.0;
+    out += kBlocks[std::min(7, static_cast<int>(share * 8))];
+  }
+  return out;
+}
+
+// On a terminal one line that is rewritten, with a sample answer now and then; elsewhere a plain line every few seconds.
+class ProgressPrinter {
+ public:
+  void note(const std::string& line) {
+    clear();
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  }
+
+  void step(const StepReport& r) {
+    const bool rl = r.kind == StageKind::kGrpo;
+    if (r.step == 1 || stage_ != r.stage) history_.clear();
+    stage_ = r.stage;
+    history_.push_back(rl ? r.accuracy : r.loss);
+    if (history_.size() > 24) history_.pop_front();
+    since_print_ += r.seconds;
+    const bool last = r.step == r.steps;
+    if (rl && terminal_ && (r.step == 1 || last || r.step % 10 == 0)) sample(r);
+    if (!terminal_ && !last && r.step != 1 && since_print_ < 5) return;
+    since_print_ = 0;
+    std::string line = fmt::format("{} {}/{}", r.stage, r.step, r.steps);
+    line += rl ? fmt::format("  reward {:.3f}  accuracy {:.3f}  length {:.1f}", r.reward, r.accuracy, r.length)
+               : fmt::format("  loss {:.4f}", r.loss);
+    line += fmt::format("  {:.0f} tokens/s  {} left", r.tokens_per_second, duration_text(r.seconds_left));
+    if (terminal_) {
+      fmt::print("\r\x1b[K{}  {}", line, sparkline(history_));
+      open_ = true;
+      if (last) clear_keep();
+    } else {
+      fmt::print("{}\n", line);
+    }
+    std::fflush(stdout);
+  }
+
+  void eval(const EvalLine& e) {
+    clear();
+    fmt::print("{}: pass@1 {:.3f} ± {:.3f}", e.name, e.pass1, e.stderr_of_mean);
+    if (e.k > 0) fmt::print("  cons@{} {:.3f}", e.k, e.cons);
+    fmt::print("  mean length {:.1f} tokens\n", e.length);
+    std::fflush(stdout);
+  }
+
+ private:
+  void sample(const StepReport& r) {
+    clear();
+    fmt::print("  step {}: {}\n    \x1b[2m{}\x1b[0m\n", r.step, r.sample_prompt, r.sample_answer);
+  }
+  void clear() {
+    if (open_) fmt::print("\r\x1b[K");
+    open_ = false;
+  }
+  void clear_keep() {
+    fmt::print("\n");
+    open_ = false;
+  }
+
+  const bool terminal_ = output_is_terminal();
+  bool open_ = false;  // a line without its end is on the screen
+  std::string stage_;
+  std::deque<double> history_;
+  double since_print_ = 0;
+};
+
+struct Options {
+  std::string recipe, out;
+  bool resume = false, plan = false;
+  std::vector<std::string> set;
+  double gflops = 250;
+};
+
+Status train(const Options& o) {
+  ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.recipe, o.set));
+  ModelShape shape;
+  if (recipe.model.path.empty()) {
+    shape = shape_of(recipe.model);
+  } else {
+    ASSIGN_OR_RETURN(const Config c, load_config(recipe.model.path));
+    shape = {c.vocab_size,          c.hidden_size, c.intermediate_size,     c.num_hidden_layers, c.num_attention_heads,
+             c.num_key_value_heads, c.head_dim,    c.tie_word_embeddings, c.attention_bias,    c.qk_norm};
+  }
+  fmt::print("{}", plan_text(recipe, make_plan(recipe, shape, {.gflops = o.gflops})));
+  if (o.plan) return {};
+  RunOptions options;
+  options.out = o.out.empty() ? "runs/" + recipe.name : o.out;
+  options.resume = o.resume;
+  options.build = PONDER_VERSION;
+  ProgressPrinter printer;
+  RunObserver observer;
+  observer.note = [&](const std::string& line) { printer.note(line); };
+  observer.step = [&](const StepReport& r) { printer.step(r); };
+  observer.eval = [&](const EvalLine& e) { printer.eval(e); };
+  observer.stop = [] { return interrupted != 0; };
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  ASSIGN_OR_RETURN(const RunSummary summary, run_recipe(recipe, options, observer));
+  if (!summary.finished) {
+    printer.note(fmt::format("stopped with a checkpoint; go on with: ponder train {} --out {} --resume", o.recipe, options.out));
+    return {};
+  }
+  printer.note(fmt::format("finished in {}; weights {}", duration_text(summary.seconds), summary.weights_hash));
+  printer.note(fmt::format("try it: ponder run {}/model", options.out));
+  return {};
+}
+
+}  // namespace
+
+Verb add_train(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("recipe", o->recipe, "TOML file, see docs/recipes.md")->required();
+  app.add_option("--out", o->out, "run directory (default: runs/NAME)");
+  app.add_flag("--resume", o->resume, "go on with the run in --out");
+  app.add_flag("--plan", o->plan, "print batch algebra, work, memory and expected time, and stop");
+  app.add_option("--gflops", o->gflops, "rate that the expected time assumes (default 250)")->check(CLI::PositiveNumber);
+  app.add_option("--set", o->set, "stage.key=value, over what the recipe says; may be repeated")->allow_extra_args(false);
+  app.footer("Example: ponder train recipes/zero-smoke.toml --out runs/smoke --set zero.lr=3e-4");
+  return [o] { return train(*o); };
+}
+
+}  // namespace ponder

@@ -1,0 +1,88 @@
+#include "core/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "core/status.h"
+
+namespace ponder {
+namespace {
+
+// Between two operations of a model only microseconds pass: spin that long before sleeping in the
+// kernel.
+constexpr int kSpins = 4000;
+
+inline void relax() { __builtin_ia32_pause(); }
+
+int available_cores() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  PONDER_CHECK(threads >= 0 && threads <= 1024);
+  if (threads == 0) threads = available_cores();
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  generation_.fetch_add(1);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::work(int thread) {
+  for (;;) {
+    const int64_t begin = next_.fetch_add(step_, std::memory_order_relaxed);
+    if (begin >= count_) return;
+    function_(context_, begin, std::min(begin + step_, count_), thread);
+  }
+}
+
+void ThreadPool::dispatch(int64_t count, int64_t grain, Function function, void* context) {
+  // About four ranges a thread evens out unequal rows and a busy neighbour.
+  const int64_t pieces = std::max<int64_t>(1, std::min(count / grain, int64_t{4} * size()));
+  function_ = function;
+  context_ = context;
+  count_ = count;
+  step_ = ((count + pieces - 1) / pieces + grain - 1) / grain * grain;
+  next_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  work(0);
+  for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
+    if (spins < kSpins) {
+      relax();
+    } else {
+      const int left = busy_.load(std::memory_order_acquire);
+      if (left != 0) busy_.wait(left, std::memory_order_acquire);
+    }
+  }
+}
+
+void ThreadPool::worker_loop(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    uint32_t now = generation_.load(std::memory_order_acquire);
+    for (int spins = 0; now == seen; ++spins) {
+      if (spins < kSpins) {
+        relax();
+      } else {
+        generation_.wait(seen, std::memory_order_acquire);
+      }
+      now = generation_.load(std::memory_order_acquire);
+    }
+    seen = now;
+    if (stop_.load()) return;
+    work(thread);
+    if (busy_.fetch_sub(1, std::memory_order_release) == 1) busy_.notify_all();
+  }
+}
+
+}  // namespace ponder

@@ -1,0 +1,17 @@
+// All kernels for reference, compiled with that instruction set's flags (ops/CMakeLists.txt).
+// Nothing here may call an inline function of a shared header: the linker could pick this copy for
+// the whole program.
+#include "core/math.h"
+#include "ops/cpu/kernels.h"
+#include "ops/cpu/simd_reference.h"
+
+namespace ponder::reference {
+
+#include "ops/cpu/gemm-inl.h"
+#include "ops/cpu/rows-inl.h"
+// Uses the two above.
+#include "ops/cpu/attention-inl.h"
+#include "ops/cpu/q8-inl.h"
+#include "ops/cpu/table-inl.h"
+
+}  // namespace ponder::reference

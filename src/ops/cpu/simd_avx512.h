@@ -1,0 +1,123 @@
+// Sixteen float32 lanes on AVX-512. See simd_reference.h for what each operation means.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define PONDER_INLINE inline __attribute__((always_inline))
+
+namespace ponder::avx512 {
+
+constexpr int kMaxRows = 12;   // microkernel tile: rows of activations
+constexpr int kMaxPanels = 2;  // and panels of 16 outputs
+constexpr const char* kIsaName = "avx512";
+
+struct F {
+  __m512 v;
+};
+struct I {
+  __m512i v;
+};
+
+PONDER_INLINE F load(const float* p) { return {_mm512_loadu_ps(p)}; }
+PONDER_INLINE F load_n(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p)};
+}
+PONDER_INLINE void store(float* p, F a) { _mm512_storeu_ps(p, a.v); }
+PONDER_INLINE void store_n(float* p, F a, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), a.v);
+}
+PONDER_INLINE F load_f16(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+PONDER_INLINE F load_bf16(const uint16_t* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
+}
+PONDER_INLINE F set1(float x) { return {_mm512_set1_ps(x)}; }
+PONDER_INLINE F zero() { return {_mm512_setzero_ps()}; }
+PONDER_INLINE F operator+(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+PONDER_INLINE F operator-(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+PONDER_INLINE F operator*(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+PONDER_INLINE F operator/(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
+PONDER_INLINE F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+PONDER_INLINE F fnma(F a, F b, F c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
+PONDER_INLINE F sqrt(F a) { return {_mm512_sqrt_ps(a.v)}; }
+PONDER_INLINE F max(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+PONDER_INLINE F min(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+PONDER_INLINE F less_select(F a, F b, F yes, F no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+PONDER_INLINE F shift_exponent(F a, F bits) {
+  return {_mm512_castsi512_ps(_mm512_add_epi32(
+      _mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(bits.v), 23)))};
+}
+PONDER_INLINE float reduce_add(F a) {
+  const __m256 x = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 z = _mm_add_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_add_ss(z, _mm_shuffle_ps(z, z, 1)));
+}
+PONDER_INLINE float reduce_max(F a) { return _mm512_reduce_max_ps(a.v); }
+PONDER_INLINE void spill(F a, float out[16]) { _mm512_storeu_ps(out, a.v); }
+
+PONDER_INLINE I izero() { return {_mm512_setzero_si512()}; }
+PONDER_INLINE F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+// acc + the dot of four signed bytes per lane: w (64 bytes, four a lane) times the same four bytes
+// x in every lane. |w|, |x| <= 128 and x != -128, so |w| as unsigned times sign-adjusted x is
+// exact.
+PONDER_INLINE I dot4(I acc, const int8_t* w, int32_t x) {
+  const __m512i b = _mm512_loadu_si512(w);
+  const __m512i a = _mm512_set1_epi32(x);
+  const __mmask64 negative = _mm512_movepi8_mask(b);
+  const __m512i signed_a = _mm512_mask_sub_epi8(a, negative, _mm512_setzero_si512(), a);
+  return {_mm512_dpbusd_epi32(acc.v, _mm512_abs_epi8(b), signed_a)};
+}
+
+// dst[c * ld_dst + r] = src[r * ld_src + c] for r < rows <= 16 and c < cols <= 16. Writes 16 floats
+// at each of the `cols` destination rows in order, zeros beyond `rows`: with ld_dst < 16 each row
+// overwrites the zeros of the one before.
+PONDER_INLINE void transpose16(const float* src, int64_t ld_src, int rows, int cols, float* dst,
+                               int64_t ld_dst) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    a[i] = i < rows ? load_n(src + i * ld_src, cols).v : _mm512_setzero_ps();
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    b[2 * i] = _mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+    b[2 * i + 1] = _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512d x0 = _mm512_castps_pd(b[4 * i]), x1 = _mm512_castps_pd(b[4 * i + 1]);
+    const __m512d x2 = _mm512_castps_pd(b[4 * i + 2]), x3 = _mm512_castps_pd(b[4 * i + 3]);
+    a[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(x0, x2));
+    a[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x0, x2));
+    a[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(x1, x3));
+    a[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(x1, x3));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4;
+       ++i) {  // a[4j + i]: column i of each 128-bit lane, source rows 4j to 4j + 3
+    b[i] = _mm512_shuffle_f32x4(a[i], a[4 + i], 0x88);
+    b[4 + i] = _mm512_shuffle_f32x4(a[i], a[4 + i], 0xdd);
+    b[8 + i] = _mm512_shuffle_f32x4(a[8 + i], a[12 + i], 0x88);
+    b[12 + i] = _mm512_shuffle_f32x4(a[8 + i], a[12 + i], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    a[i] = _mm512_shuffle_f32x4(b[i], b[8 + i], 0x88);
+    a[4 + i] = _mm512_shuffle_f32x4(b[4 + i], b[12 + i], 0x88);
+    a[8 + i] = _mm512_shuffle_f32x4(b[i], b[8 + i], 0xdd);
+    a[12 + i] = _mm512_shuffle_f32x4(b[4 + i], b[12 + i], 0xdd);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    if (i < cols) _mm512_storeu_ps(dst + i * ld_dst, a[i]);
+  }
+}
+
+}  // namespace ponder::avx512

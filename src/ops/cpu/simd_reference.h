@@ -1,0 +1,144 @@
+// Sixteen float32 lanes in portable C++: the oracle. Every kernel is written once over these
+// operations (the *-inl.h files) and compiled per instruction set; each operation is a single
+// IEEE-rounded step per lane, so all instruction sets give equal bits.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define PONDER_INLINE inline
+
+namespace ponder::reference {
+
+constexpr int kMaxRows = 4;
+constexpr int kMaxPanels = 1;
+constexpr const char* kIsaName = "reference";
+
+struct F {
+  float v[16];
+};
+struct I {
+  int32_t v[16];
+};
+
+template <typename Function>
+inline F lanes(Function function) {
+  F out;
+  for (int i = 0; i < 16; ++i) out.v[i] = function(i);
+  return out;
+}
+
+inline F load(const float* p) {
+  return lanes([&](int i) { return p[i]; });
+}
+// The first n lanes (0 <= n, 16 at most count); the others are 0 and their memory is not touched.
+inline F load_n(const float* p, int n) {
+  return lanes([&](int i) { return i < n ? p[i] : 0.0f; });
+}
+inline void store(float* p, F a) { std::memcpy(p, a.v, sizeof a.v); }
+inline void store_n(float* p, F a, int n) {
+  for (int i = 0; i < n && i < 16; ++i) p[i] = a.v[i];
+}
+inline float half_to_float(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1fu, mantissa = half & 0x3ffu;
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
+  }
+  if (exponent == 31) {
+    return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13) |
+                                (mantissa ? 0x400000u : 0u));
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+}
+inline F load_f16(const uint16_t* p) {
+  return lanes([&](int i) { return half_to_float(p[i]); });
+}
+inline F load_bf16(const uint16_t* p) {
+  return lanes([&](int i) { return std::bit_cast<float>(static_cast<uint32_t>(p[i]) << 16); });
+}
+inline F set1(float x) {
+  return lanes([&](int) { return x; });
+}
+inline F zero() { return set1(0.0f); }
+inline F operator+(F a, F b) {
+  return lanes([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline F operator-(F a, F b) {
+  return lanes([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline F operator*(F a, F b) {
+  return lanes([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline F operator/(F a, F b) {
+  return lanes([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline F fma(F a, F b, F c) {  // a * b + c, rounded once
+  return lanes([&](int i) { return std::fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+inline F fnma(F a, F b, F c) {  // -(a * b) + c, rounded once
+  return lanes([&](int i) { return std::fmaf(-a.v[i], b.v[i], c.v[i]); });
+}
+inline F sqrt(F a) {
+  return lanes([&](int i) { return std::sqrt(a.v[i]); });
+}
+// As maxps and minps: the second operand where either is NaN or both are zero.
+inline F max(F a, F b) {
+  return lanes([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F min(F a, F b) {
+  return lanes([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F less_select(F a, F b, F yes, F no) {  // a < b ? yes : no
+  return lanes([&](int i) { return a.v[i] < b.v[i] ? yes.v[i] : no.v[i]; });
+}
+// a times 2^n, where the low bits of `bits` hold the integer n; the result must be a normal number.
+inline F shift_exponent(F a, F bits) {
+  return lanes([&](int i) {
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(a.v[i]) +
+                                (std::bit_cast<uint32_t>(bits.v[i]) << 23));
+  });
+}
+// The one order in which sixteen lanes are added: lane i with i + 8, then i + 4, i + 2, i + 1.
+inline float reduce_add(F a) {
+  for (int width = 8; width >= 1; width /= 2) {
+    for (int i = 0; i < width; ++i) a.v[i] += a.v[i + width];
+  }
+  return a.v[0];
+}
+inline float reduce_max(F a) {
+  float out = a.v[0];
+  for (int i = 1; i < 16; ++i) out = out > a.v[i] ? out : a.v[i];
+  return out;
+}
+inline void spill(F a, float out[16]) { store(out, a); }
+
+inline I izero() { return I{}; }
+inline F to_float(I a) {
+  return lanes([&](int i) { return static_cast<float>(a.v[i]); });
+}
+// acc + the dot of four signed bytes per lane; x holds the same four bytes for every lane, none of
+// them -128.
+inline I dot4(I acc, const int8_t* w, int32_t x) {
+  int8_t bytes[4];
+  std::memcpy(bytes, &x, 4);
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 4; ++j) acc.v[i] += w[4 * i + j] * bytes[j];
+  }
+  return acc;
+}
+
+// dst[c * ld_dst + r] = src[r * ld_src + c] for r < rows <= 16 and c < cols <= 16. Writes 16 floats
+// at each of the `cols` destination rows in order, zeros beyond `rows`: with ld_dst < 16 each row
+// overwrites the zeros of the one before.
+inline void transpose16(const float* src, int64_t ld_src, int rows, int cols, float* dst,
+                        int64_t ld_dst) {
+  for (int c = 0; c < cols; ++c) {
+    for (int r = 0; r < 16; ++r) dst[c * ld_dst + r] = r < rows ? src[r * ld_src + c] : 0.0f;
+  }
+}
+
+}  // namespace ponder::reference

@@ -1,0 +1,121 @@
+#include "quant/format.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <limits>
+
+#include "quant/q8_0.h"
+
+namespace ponder {
+namespace {
+
+void copy_f32(const void* src, float* dst, int64_t n) {
+  if (n > 0) std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float));
+}
+void copy_to_f32(const float* src, void* dst, int64_t n) {
+  copy_f32(src, static_cast<float*>(dst), n);
+}
+
+template <float (*convert)(uint16_t)>
+void decode_half(const void* src, float* dst, int64_t n) {
+  const auto* bytes = static_cast<const uint8_t*>(src);
+  for (int64_t i = 0; i < n; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, bytes + 2 * i, sizeof bits);
+    dst[i] = convert(bits);
+  }
+}
+
+template <uint16_t (*convert)(float)>
+void encode_half(const float* src, void* dst, int64_t n) {
+  auto* bytes = static_cast<uint8_t*>(dst);
+  for (int64_t i = 0; i < n; ++i) {
+    const uint16_t bits = convert(src[i]);
+    std::memcpy(bytes + 2 * i, &bits, sizeof bits);
+  }
+}
+
+// clang-format off
+constexpr Format kFormats[] = {  // in the order of DType
+    {DType::kF32,  "f32",  0,  1, 4, copy_f32, copy_to_f32},
+    {DType::kF16,  "f16",  1,  1, 2, decode_half<f16_to_f32>, encode_half<f32_to_f16>},
+    {DType::kBF16, "bf16", 30, 1, 2, decode_half<bf16_to_f32>, encode_half<f32_to_bf16>},
+    {DType::kF64,  "f64",  28, 1, 8, nullptr, nullptr},
+    {DType::kI8,   "i8",   24, 1, 1, nullptr, nullptr},
+    {DType::kI16,  "i16",  25, 1, 2, nullptr, nullptr},
+    {DType::kI32,  "i32",  26, 1, 4, nullptr, nullptr},
+    {DType::kI64,  "i64",  27, 1, 8, nullptr, nullptr},
+    {DType::kU8,   "u8",   kNoGgmlType, 1, 1, nullptr, nullptr},
+    {DType::kBool, "bool", kNoGgmlType, 1, 1, nullptr, nullptr},
+    {DType::kQ8_0, "q8_0", 8, kQ8_0Values, kQ8_0Bytes, decode_q8_0, encode_q8_0},
+};
+
+// Types of ggml that have no row above yet: their sizes, so that files which hold them can be checked and listed.
+constexpr GgmlType kSizeOnly[] = {
+    {2,  "q4_0",    32,  18,  nullptr}, {3,  "q4_1",    32,  20,  nullptr}, {6,  "q5_0",    32,  22,  nullptr},
+    {7,  "q5_1",    32,  24,  nullptr}, {9,  "q8_1",    32,  36,  nullptr}, {10, "q2_k",    256, 84,  nullptr},
+    {11, "q3_k",    256, 110, nullptr}, {12, "q4_k",    256, 144, nullptr}, {13, "q5_k",    256, 176, nullptr},
+    {14, "q6_k",    256, 210, nullptr}, {15, "q8_k",    256, 292, nullptr}, {16, "iq2_xxs", 256, 66,  nullptr},
+    {17, "iq2_xs",  256, 74,  nullptr}, {18, "iq3_xxs", 256, 98,  nullptr}, {19, "iq1_s",   256, 50,  nullptr},
+    {20, "iq4_nl",  32,  18,  nullptr}, {21, "iq3_s",   256, 110, nullptr}, {22, "iq2_s",   256, 82,  nullptr},
+    {23, "iq4_xs",  256, 136, nullptr}, {29, "iq1_m",   256, 56,  nullptr}, {34, "tq1_0",   256, 54,  nullptr},
+    {35, "tq2_0",   256, 66,  nullptr}, {39, "mxfp4",   32,  17,  nullptr}, {40, "nvfp4",   64,  36,  nullptr},
+    {41, "q1_0",    128, 18,  nullptr}, {42, "q2_0",    64,  18,  nullptr},
+};
+// clang-format on
+
+// Numbers whose types ggml has dropped: Q4_2, Q4_3, and the weights interleaved for one processor.
+constexpr uint32_t kRemoved[] = {4, 5, 31, 32, 33, 36, 37, 38};
+
+}  // namespace
+
+std::span<const Format> formats() { return kFormats; }
+
+const Format& format_of(DType dtype) {
+  const auto index = static_cast<size_t>(dtype);
+  PONDER_CHECK(index < std::size(kFormats) && kFormats[index].dtype == dtype);
+  return kFormats[index];
+}
+
+const Format* find_format(std::string_view name) {
+  for (const Format& format : kFormats) {
+    if (name == format.name) return &format;
+  }
+  return nullptr;
+}
+
+Result<size_t> bytes_for(DType dtype, int64_t n) {
+  const Format& format = format_of(dtype);
+  if (n < 0 || n % format.block_values != 0) {
+    return invalid(fmt::format("{} elements of {}: expected a multiple of {}", n, format.name,
+                               format.block_values));
+  }
+  const int64_t blocks = n / format.block_values;
+  if (blocks > std::numeric_limits<int64_t>::max() / format.block_bytes) {
+    return exhausted(
+        fmt::format("{} elements of {}: the size in bytes overflows 64 bits", n, format.name));
+  }
+  return static_cast<size_t>(blocks * format.block_bytes);
+}
+
+Result<GgmlType> find_ggml_type(uint32_t id) {
+  for (const Format& format : kFormats) {
+    if (format.ggml_type >= 0 && static_cast<uint32_t>(format.ggml_type) == id) {
+      return GgmlType{format.ggml_type, format.name, format.block_values, format.block_bytes,
+                      &format};
+    }
+  }
+  for (const GgmlType& type : kSizeOnly) {
+    if (static_cast<uint32_t>(type.id) == id) return type;
+  }
+  for (const uint32_t removed : kRemoved) {
+    if (removed == id) {
+      return invalid(fmt::format(
+          "ggml type {} was removed from the format; convert the model again from its source", id));
+    }
+  }
+  return invalid(fmt::format("unknown ggml type {}", id));
+}
+
+}  // namespace ponder

@@ -1,0 +1,47 @@
+// All that makes a tokenizer, whatever file it came from: loaders fill this, Tokenizer runs it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/status.h"
+#include "text/added_tokens.h"
+#include "text/bpe.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
+
+namespace ponder {
+
+// No known vocabulary reaches 300,000; the bound keeps tables small whatever a file claims.
+inline constexpr int32_t kMaxVocabulary = 1 << 20;
+
+struct TokenizerSpec {
+  std::vector<std::string> vocab;  // [id]: the token as its file writes it; empty: no such token
+  std::vector<AddedToken> added;   // ids within `vocab`, texts set there
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  std::vector<BpeMerge> merges;  // in rank order
+  BpeOptions bpe;                // by_bytes: vocab is in the byte alphabet
+
+  // The bytes of a token are its text, in turn
+  bool decode_byte_alphabet = false;   // with the byte alphabet undone,
+  std::string decode_from, decode_to;  // with each `decode_from` as `decode_to` (unless empty),
+  bool decode_byte_tokens = false;     // or, for <0x00>..<0xFF>, that byte;
+  int decode_strip_spaces = 0;         // and of the whole text up to so many leading spaces go.
+
+  std::vector<int32_t> prefix, suffix;             // what the post-processor puts around a text
+  int32_t bos = -1, eos = -1, pad = -1, unk = -1;  // -1: none
+  std::string chat_template;                       // Jinja; empty: none
+};
+
+// From a Hugging Face tokenizer.json and, unless empty, tokenizer_config.json. Errors name the key
+// and what was expected.
+Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, std::string_view config_json);
+
+// The byte alphabet of GPT-2 writes each byte as one printable character. The bytes that `text`
+// stands for; false if it has a character outside the alphabet.
+bool undo_byte_alphabet(std::string_view text, std::string& bytes);
+
+}  // namespace ponder

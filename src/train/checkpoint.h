@@ -1,0 +1,46 @@
+// What a run needs to go on exactly where it was: one safetensors file, written atomically.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+
+namespace ponder {
+
+// Where a run stands between two policy updates.
+struct Progress {
+  int64_t stage = 0;           // index into the recipe
+  int64_t stage_step = 0;      // optimizer steps taken in it
+  int64_t global_step = 0;     // optimizer steps and evaluations of the whole run
+  int64_t optimizer_step = 0;  // AdamW's t
+  int64_t documents = 0;       // read in this stage
+  int64_t tokens = 0;          // trained on in this stage
+  double best = -1;            // best score of the evaluations during this stage
+  int64_t best_step = -1;      // and the global step of its checkpoint
+};
+
+// The float arrays beside it, in the layout of Model::flat_weights(): read and written in place.
+struct CheckpointArrays {
+  std::span<float> weights, first_moments, second_moments;
+  std::span<float> reference;  // empty: the stage has no reference policy
+};
+
+// `recipe_hash` ties the file to its recipe.
+Status write_checkpoint(const std::string& path, const std::string& recipe_hash, const Progress& progress,
+                        const CheckpointArrays& arrays);
+
+// kInvalid if the file is damaged or belongs to another recipe or model; the arrays may then hold anything.
+Result<Progress> read_checkpoint(const std::string& path, const std::string& recipe_hash,
+                                 const CheckpointArrays& arrays);
+
+// Checkpoints of a run directory, oldest first.
+std::vector<std::string> list_checkpoints(const std::string& run_dir);
+std::string checkpoint_path(const std::string& run_dir, int64_t global_step);
+// Removes all but the newest two and `best` (may be empty), and temporary files of interrupted writes.
+void prune_checkpoints(const std::string& run_dir, const std::string& best);
+
+}  // namespace ponder

@@ -1,0 +1,442 @@
+// grpo: sample groups of answers, grade them, and move the policy towards the better ones of each group (Shao et al. 2024;
+// DeepSeek-R1, section 2.2).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "train/advantages.h"
+#include "train/plan.h"
+#include "train/policy_loss.h"
+#include "train/trainer.h"
+
+namespace ponder {
+namespace {
+
+struct Sample {
+  size_t prompt = 0;  // index into Rollout::prompts
+  Answer answer;
+  std::string text;
+  Grade grade;
+  std::vector<double> rewards;
+  double reward = 0, advantage = 0;
+  bool masked = false;  // truncated, and the recipe leaves such answers out of the loss
+
+  bool truncated() const { return answer.reason == FinishReason::kLength; }
+  int64_t tokens() const { return static_cast<int64_t>(answer.tokens.size()); }
+};
+
+struct Rollout {
+  std::vector<Problem> problems;
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<Sample> samples;  // prompt after prompt, `group` each
+  double frac_zero_std = 0;
+  double sample_seconds = 0, reward_seconds = 0;
+};
+
+// What one update did.
+struct UpdateReport {
+  double loss = 0, grad_norm = 0, lr = 0;
+  PolicyStats stats;
+  double dlogp_max = 0;
+  int64_t compared = 0;  // tokens whose log-probability was compared
+  int64_t tokens = 0;    // forward and backward
+};
+
+Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64_t index, int64_t cap) {
+  Rollout out;
+  const double start = seconds_now();
+  const TaskParams params = task_params(t.recipe.task, t.recipe.corpus);
+  const SamplingParams sampling = sampling_of(t.tokenizer, t.seed_of("answers"), s.temperature, 1.0, cap);
+  std::vector<RequestId> requests;
+  for (int64_t j = 0; j < s.prompts_per_rollout; ++j) {
+    const auto number = static_cast<uint64_t>(index * s.prompts_per_rollout + j);
+    ASSIGN_OR_RETURN(Problem problem, task_of(t.recipe).make_problem(params, Split::kTrain, t.seed_of("problems"), number));
+    Request request;
+    request.prompt = t.tokenizer.encode(task_prompt(problem.prompt), {.add_special = false});
+    request.n = static_cast<int32_t>(s.group);
+    request.sampling = sampling;
+    request.key = number * static_cast<uint64_t>(s.group);
+    out.prompts.push_back(request.prompt);
+    out.problems.push_back(std::move(problem));
+    ASSIGN_OR_RETURN(const RequestId id, engine.submit(std::move(request)));
+    requests.push_back(id);
+  }
+  while (engine.busy()) RETURN_IF_ERROR(engine.step());
+  for (size_t j = 0; j < requests.size(); ++j) {
+    ASSIGN_OR_RETURN(Output output, engine.take(requests[j]));
+    for (Answer& answer : output.answers) {
+      if (answer.reason == FinishReason::kError) return invalid("sampling: " + answer.error);
+      Sample sample;
+      sample.prompt = j;
+      sample.answer = std::move(answer);
+      out.samples.push_back(std::move(sample));
+    }
+  }
+  out.sample_seconds = seconds_now() - start;
+  return out;
+}
+
+double reward_of(const std::string& name, const Grade& grade) {
+  return name == "format" ? grade.format : grade.accuracy;
+}
+
+void grade_rollout(Trainer& t, const Stage& s, Rollout& rollout, int64_t cap) {
+  const double start = seconds_now();
+  const Task& task = task_of(t.recipe);
+  std::vector<double> weights, rewards;
+  for (const RewardWeight& r : s.rewards) weights.push_back(r.weight);
+  const bool soft = s.truncated == "soft_penalty";
+  if (soft) weights.push_back(1.0);
+  for (Sample& sample : rollout.samples) {
+    std::span<const int32_t> body = sample.answer.tokens;
+    if (!sample.truncated()) body = body.first(body.size() - 1);  // without the stop token
+    sample.text = t.tokenizer.decode(body, false);
+    sample.grade = task.grade(rollout.problems[sample.prompt], sample.text);
+    const bool nothing = sample.truncated() && s.truncated == "zero_reward";
+    for (const RewardWeight& r : s.rewards) sample.rewards.push_back(nothing ? 0 : reward_of(r.name, sample.grade));
+    if (soft) sample.rewards.push_back(overlong_reward(sample.tokens(), cap, std::min(cap, s.overlong_window)));
+    sample.masked = sample.truncated() && s.truncated == "mask";
+    rewards.insert(rewards.end(), sample.rewards.begin(), sample.rewards.end());
+  }
+  const Advantages a = compute_advantages(*advantage_kind_from(s.advantage), s.advantage_eps, s.group, weights, rewards);
+  for (size_t i = 0; i < rollout.samples.size(); ++i) {
+    rollout.samples[i].reward = a.rewards[i];
+    rollout.samples[i].advantage = a.values[i];
+  }
+  rollout.frac_zero_std = a.frac_zero_std();
+  rollout.reward_seconds = seconds_now() - start;
+}
+
+PolicyLossParams loss_params(const Stage& s) {
+  PolicyLossParams p;
+  const PolicyLossName* name = find_policy_loss(s.loss);
+  PONDER_CHECK(name != nullptr, s.loss);
+  const auto on = [](double value) { return value > 0 ? value : kPolicyOff; };
+  p.objective = name->objective;
+  p.normalizer = name->normalizer;
+  p.level = *ratio_level_from(s.ratio_level);
+  p.eps_low = s.eps_low;
+  p.eps_high = s.eps_high;
+  p.delta = on(s.delta);
+  p.dual_clip = on(s.dual_clip);
+  p.log_ratio_clamp = on(s.log_ratio_clamp);
+  p.cispo_max = s.cispo_max;
+  p.sapo_pos = s.sapo_pos;
+  p.sapo_neg = s.sapo_neg;
+  p.off_policy_delta = on(s.off_policy_delta);
+  p.beta = s.beta;
+  p.kl = *kl_form_from(s.kl);
+  p.kl_bias_correction = s.kl_bias_correction;
+  p.max_len = s.max_len;
+  return p;
+}
+
+// Samples packed for one forward pass: families of answers to one prompt.
+struct Micro {
+  PackedBatch batch;
+  std::vector<size_t> samples;  // in the order of the scored rows
+};
+
+// The samples of an update that can move the policy, in micro-batches of at most micro_tokens (or one answer).
+std::vector<Micro> pack(const Rollout& rollout, std::span<const size_t> chosen, const Stage& s) {
+  std::vector<Micro> out;
+  std::vector<std::span<const int32_t>> answers;
+  std::vector<size_t> members;
+  size_t prompt = 0;
+  const auto flush = [&] {
+    if (answers.empty()) return;
+    const std::vector<int32_t>& ids = rollout.prompts[prompt];
+    const int64_t size = family_tokens(static_cast<int64_t>(ids.size()), answers);
+    if (out.empty() || (out.back().batch.tokens() > 0 && out.back().batch.tokens() + size > s.micro_tokens)) {
+      out.emplace_back();
+    }
+    append_family(out.back().batch, ids, answers);
+    out.back().samples.insert(out.back().samples.end(), members.begin(), members.end());
+    answers.clear();
+    members.clear();
+  };
+  int64_t size = 0;
+  for (size_t i : chosen) {
+    const Sample& sample = rollout.samples[i];
+    if (sample.masked || (sample.advantage == 0 && s.beta == 0 && s.skip_zero_variance)) continue;
+    if (!answers.empty() && (sample.prompt != prompt || size + sample.tokens() > s.micro_tokens)) flush();
+    if (answers.empty()) size = static_cast<int64_t>(rollout.prompts[sample.prompt].size());
+    prompt = sample.prompt;
+    answers.push_back(sample.answer.tokens);
+    members.push_back(i);
+    size += sample.tokens();
+  }
+  flush();
+  return out;
+}
+
+// Adds the gradient of one micro-batch. `fresh`: the policy is still the one that sampled.
+Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micro& micro, const PolicyLossParams& params,
+                  const PolicyTotals& totals, bool fresh, UpdateReport& report) {
+  std::vector<int64_t> offsets = {0};
+  std::vector<float> old, reference;
+  std::vector<double> advantages;
+  for (size_t i : micro.samples) {
+    const Sample& sample = rollout.samples[i];
+    old.insert(old.end(), sample.answer.logprobs.begin(), sample.answer.logprobs.end());
+    offsets.push_back(static_cast<int64_t>(old.size()));
+    advantages.push_back(sample.advantage);
+  }
+  const float temperature = static_cast<float>(s.temperature);
+  if (t.reference != nullptr) {
+    for (const LogprobRow& row : t.learner.score(*t.reference, micro.batch, temperature)) {
+      reference.push_back(row.logprob);
+    }
+  }
+  t.learner.accumulate(micro.batch, temperature, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+    std::vector<float> logp(rows.size()), grad(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      logp[i] = rows[i].logprob;
+      if (!fresh) continue;
+      // The largest difference of a log-probability between sampler and trainer, which must be exactly 0; a NaN counts as one.
+      const double difference = std::fabs(static_cast<double>(logp[i]) - static_cast<double>(old[i]));
+      if (!(difference <= report.dlogp_max)) report.dlogp_max = difference;
+    }
+    if (fresh) report.compared += static_cast<int64_t>(rows.size());
+    const PolicyBatch batch{offsets, logp, old, reference, {}, {}, advantages};
+    const PolicyLoss loss = policy_loss(params, batch, totals, grad);
+    report.loss += loss.value;
+    report.stats.merge(loss.stats);
+    for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = grad[i];
+  });
+  report.tokens += micro.batch.tokens();
+  return {};
+}
+
+Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout, std::span<const size_t> chosen,
+                            bool fresh) {
+  const PolicyLossParams params = loss_params(s);
+  const std::vector<Micro> micros = pack(rollout, chosen, s);
+  PolicyTotals totals;
+  totals.sequences = static_cast<int64_t>(chosen.size());
+  totals.micro_batches = std::max<int64_t>(1, static_cast<int64_t>(micros.size()));
+  for (size_t i : chosen) totals.tokens += rollout.samples[i].masked ? 0 : rollout.samples[i].tokens();
+  UpdateReport report;
+  for (const Micro& micro : micros) {
+    RETURN_IF_ERROR(accumulate(t, s, rollout, micro, params, totals, fresh, report));
+  }
+  if (report.dlogp_max != 0) {
+    return invalid(fmt::format("{} step {}: sampler and trainer disagree on a log-probability by {:g}; they must be equal to "
+                               "the last bit. This is a defect of the program: please report it with the recipe and seed",
+                               s.name, t.progress.stage_step + 1, report.dlogp_max));
+  }
+  report.lr = learning_rate(s, t.progress.stage_step, s.steps);
+  ASSIGN_OR_RETURN(report.grad_norm, t.learner.step(report.lr, adamw_of(s), s.clip));
+  return report;
+}
+
+struct Lengths {
+  double reward_mean = 0, reward_std = 0, accuracy = 0, format = 0, mean = 0, max = 0, clipped = 0, entropy = 0;
+  int64_t tokens = 0;
+};
+
+Lengths summarize(const Rollout& rollout) {
+  Lengths out;
+  const double n = static_cast<double>(rollout.samples.size());
+  for (const Sample& s : rollout.samples) {
+    out.reward_mean += s.reward / n;
+    out.accuracy += s.grade.accuracy / n;
+    out.format += s.grade.format / n;
+    out.max = std::max(out.max, static_cast<double>(s.tokens()));
+    out.clipped += (s.truncated() ? 1 : 0) / n;
+    out.tokens += s.tokens();
+    for (float e : s.answer.entropies) out.entropy += static_cast<double>(e);
+  }
+  for (const Sample& s : rollout.samples) {
+    out.reward_std += (s.reward - out.reward_mean) * (s.reward - out.reward_mean) / n;
+  }
+  out.reward_std = std::sqrt(out.reward_std);
+  out.entropy /= static_cast<double>(std::max<int64_t>(1, out.tokens));
+  out.mean = static_cast<double>(out.tokens) / n;
+  return out;
+}
+
+Status write_completions(Trainer& t, const Stage& s, const Rollout& rollout) {
+  for (size_t i = 0; i < rollout.samples.size(); ++i) {
+    const Sample& sample = rollout.samples[i];
+    nlohmann::json rewards = nlohmann::json::object();
+    for (size_t r = 0; r < sample.rewards.size(); ++r) {
+      rewards[r < s.rewards.size() ? s.rewards[r].name : "overlong"] = sample.rewards[r];
+    }
+    const nlohmann::json row = {{"stage", s.name},
+                                {"step", t.progress.stage_step},
+                                {"global_step", t.progress.global_step},
+                                {"prompt", rollout.problems[sample.prompt].prompt},
+                                {"sample", i % static_cast<size_t>(s.group)},
+                                {"ids", sample.answer.tokens},
+                                {"text", sample.text},
+                                {"rewards", std::move(rewards)},
+                                {"advantage", sample.advantage},
+                                {"finish_reason", finish_reason_name(sample.answer.reason)},
+                                {"verdict", std::string(sample.grade.reason)}};
+    // Text of a byte-level vocabulary may end in half a character: such bytes are replaced.
+    RETURN_IF_ERROR(t.completions.append(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  }
+  return {};
+}
+
+struct PhaseSeconds {
+  double sample = 0, reward = 0, forward = 0, backward = 0, optimizer = 0;
+};
+
+nlohmann::json metrics_row(const Rollout& rollout, const Lengths& l, const UpdateReport& u, const PhaseSeconds& phase,
+                           double seconds) {
+  return {{"loss", u.loss},
+          {"lr", u.lr},
+          {"grad_norm", u.grad_norm},
+          {"tokens", u.tokens},
+          {"seconds", seconds},
+          {"tokens_per_second", static_cast<double>(u.tokens) / seconds},
+          {"reward_mean", l.reward_mean},
+          {"reward_std", l.reward_std},
+          {"accuracy", l.accuracy},
+          {"format_rate", l.format},
+          {"frac_zero_std", rollout.frac_zero_std},
+          {"length_mean", l.mean},
+          {"length_max", l.max},
+          {"clipped_ratio", l.clipped},
+          {"entropy", l.entropy},
+          {"kl", u.stats.kl()},
+          {"ratio_min", u.stats.ratio_min},
+          {"ratio_mean", u.stats.ratio_mean()},
+          {"ratio_max", u.stats.ratio_max},
+          {"clip_low", u.stats.clip_low()},
+          {"clip_high", u.stats.clip_high()},
+          {"dlogp_max", u.dlogp_max},
+          {"dlogp_tokens", u.compared},
+          {"sampled_tokens", l.tokens},
+          {"seconds_sample", phase.sample},
+          {"seconds_reward", phase.reward},
+          {"seconds_forward", phase.forward},
+          {"seconds_backward", phase.backward},
+          {"seconds_optimizer", phase.optimizer}};
+}
+
+void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const Lengths& l, const UpdateReport& u,
+                 double seconds, double mean_seconds) {
+  if (!t.observer.step) return;
+  StepReport r;
+  r.stage = s.name;
+  r.kind = s.kind;
+  r.step = t.progress.stage_step;
+  r.steps = s.steps;
+  r.seconds = seconds;
+  r.tokens_per_second = static_cast<double>(l.tokens + u.tokens) / seconds;
+  r.seconds_left = mean_seconds * static_cast<double>(s.steps - r.step);
+  r.loss = u.loss;
+  r.reward = l.reward_mean;
+  r.accuracy = l.accuracy;
+  r.length = l.mean;
+  const Sample& shown = rollout.samples[static_cast<size_t>(r.step) % rollout.samples.size()];
+  r.sample_prompt = rollout.problems[shown.prompt].prompt;
+  r.sample_answer = shown.text;
+  t.observer.step(r);
+}
+
+// The samples of every minibatch of one inner epoch.
+std::vector<std::vector<size_t>> minibatches(const Trainer& t, const Stage& s, size_t samples, int64_t rollout) {
+  std::vector<size_t> order(samples);
+  for (size_t i = 0; i < samples; ++i) order[i] = i;
+  const size_t count = static_cast<size_t>(s.minibatches_per_rollout);
+  if (count > 1) {
+    Rng(t.seed_of("minibatches"), 0, static_cast<uint64_t>(rollout)).shuffle(std::span<size_t>(order));
+  }
+  std::vector<std::vector<size_t>> out;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = samples * i / count, end = samples * (i + 1) / count;
+    std::vector<size_t> part(order.begin() + static_cast<int64_t>(begin), order.begin() + static_cast<int64_t>(end));
+    std::sort(part.begin(), part.end());  // answers to one prompt together
+    out.push_back(std::move(part));
+  }
+  return out;
+}
+
+Status refresh_reference(Trainer& t, const Stage& s) {
+  if (s.beta == 0) return {};
+  if (t.reference == nullptr) {
+    ASSIGN_OR_RETURN(Model copy, Model::create(t.model.config(), 0));
+    t.reference = std::make_unique<Model>(std::move(copy));
+  } else if (s.reference_refresh == 0 || t.progress.stage_step % s.reference_refresh != 0) {
+    return {};
+  }
+  t.reference->copy_weights(t.model);
+  return {};
+}
+
+Status evaluate_if_due(Trainer& t, const Stage& s) {
+  if (s.eval_every == 0 || t.progress.stage_step % s.eval_every != 0) return {};
+  Stage settings = default_stage(StageKind::kEval);
+  settings.problems = s.eval_problems;
+  settings.samples = 1;
+  settings.split = "dev";
+  settings.temperature = s.temperature;
+  settings.top_p = 1.0;
+  settings.max_tokens = length_cap_at(s, t.progress.stage_step);
+  settings.ks = {};
+  ASSIGN_OR_RETURN(const EvalReport report, t.evaluate_now(settings, s.name + "-dev"));
+  if (report.pass1.mean <= t.progress.best) return {};
+  t.progress.best = report.pass1.mean;
+  t.progress.best_step = t.progress.global_step;
+  return t.checkpoint_if_due(true);
+}
+
+}  // namespace
+
+Result<bool> Trainer::run_grpo_stage() {
+  const Stage& s = stage();
+  if (progress.stage_step == 0 || (s.beta > 0 && reference == nullptr)) {
+    RETURN_IF_ERROR(refresh_reference(*this, s));
+  }
+  const int64_t cap_max = length_cap_at(s, s.steps);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
+                   make_engine(model, pool, s.prompts_per_rollout * s.group, 64, cap_max));
+  const int64_t per_rollout = updates_per_rollout(s);
+  const double begun = seconds_now();
+  const int64_t first = progress.stage_step;
+  while (progress.stage_step < s.steps) {
+    if (stop_requested()) {
+      RETURN_IF_ERROR(checkpoint_if_due(true));
+      return false;
+    }
+    double start = seconds_now();
+    const int64_t index = progress.stage_step / per_rollout, cap = length_cap_at(s, progress.stage_step);
+    ASSIGN_OR_RETURN(Rollout rollout, sample_rollout(*this, s, *engine, index, cap));
+    grade_rollout(*this, s, rollout, cap);
+    const Lengths lengths = summarize(rollout);
+    bool fresh = true;
+    for (int64_t u = 0; u < per_rollout && progress.stage_step < s.steps; ++u) {
+      const auto parts = minibatches(*this, s, rollout.samples.size(), index * s.inner_epochs + u / s.minibatches_per_rollout);
+      const Learner::Seconds before = learner.seconds();
+      ASSIGN_OR_RETURN(const UpdateReport report,
+                       update(*this, s, rollout, parts[static_cast<size_t>(u % s.minibatches_per_rollout)], fresh));
+      ++progress.stage_step;
+      ++progress.global_step;
+      progress.tokens += report.tokens;
+      if (fresh) RETURN_IF_ERROR(write_completions(*this, s, rollout));
+      const Learner::Seconds& after = learner.seconds();
+      const PhaseSeconds phase{fresh ? rollout.sample_seconds : 0, fresh ? rollout.reward_seconds : 0,
+                               after.forward - before.forward, after.backward - before.backward,
+                               after.optimizer - before.optimizer};
+      const double now = seconds_now();
+      RETURN_IF_ERROR(write_metrics(metrics_row(rollout, lengths, report, phase, now - start)));
+      report_step(*this, s, rollout, lengths, report, now - start,
+                  (now - begun) / static_cast<double>(progress.stage_step - first));
+      start = now;
+      fresh = false;
+      RETURN_IF_ERROR(refresh_reference(*this, s));
+    }
+    RETURN_IF_ERROR(evaluate_if_due(*this, s));
+    // Between rollouts only: a resumed run samples the next one again, to the same tokens.
+    RETURN_IF_ERROR(checkpoint_if_due(false));
+  }
+  return true;
+}
+
+}  // namespace ponder

@@ -1,0 +1,35 @@
+// Documents and answers packed into one forward pass: no padding, and no attention from one to another (each is a segment with
+// positions of its own).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/model.h"
+
+namespace ponder {
+
+struct PackedBatch {
+  std::vector<int32_t> ids, positions;
+  std::vector<Segment> segments;
+  // The predictions that are scored, in order: row `rows[i]` of the batch predicts `targets[i]`.
+  std::vector<int32_t> rows, targets;
+
+  Batch view() const { return {ids, positions, segments, nullptr}; }
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  void clear();
+};
+
+// A document of at least two tokens; every token from index `scored_from` (at least 1) on is scored.
+void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from);
+
+// A prompt and its answers, which all continue it: its keys and values are computed once. All answer tokens are scored, answer
+// after answer. REQUIRES: nothing empty
+void append_family(PackedBatch& batch, std::span<const int32_t> prompt,
+                   std::span<const std::span<const int32_t>> answers);
+
+// Tokens that append_family() adds: an answer's last token is predicted but never read.
+int64_t family_tokens(int64_t prompt, std::span<const std::span<const int32_t>> answers);
+
+}  // namespace ponder

@@ -1,0 +1,217 @@
+// Whole models against PyTorch in float64: logits, loss, greedy answers, every gradient, ten AdamW steps. Tolerances as in the
+// goldens' README.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "io/safetensors.h"
+#include "model/model.h"
+#include "ops/cpu/kernels.h"
+
+namespace ponder {
+namespace {
+
+const std::string kFolder = PONDER_SOURCE_DIR "/../shared/goldens/models/";
+
+struct Case {
+  const char* name;
+  double logits_tolerance;
+};
+// Rotary angles are computed in double, so the long case needs no allowance.
+const Case kCases[] = {{"llama_gqa", 5e-5},  {"llama3_rope", 5e-5},       {"llama_long", 5e-5}, {"qwen2_tied", 5e-5},
+                       {"qwen2_untied_bf16", 5e-5}, {"qwen3", 5e-5}, {"qwen3_yarn", 5e-5}};
+
+class GoldenModel : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const std::string folder = kFolder + GetParam().name;
+    if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+    Result<Model> model = Model::load(folder, Model::Use::kTraining);
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    model_ = std::make_unique<Model>(std::move(*model));
+    Result<SafetensorsFile> golden = SafetensorsFile::open(folder + "/golden.safetensors");
+    ASSERT_TRUE(golden.ok()) << golden.status().message();
+    golden_ = std::make_unique<SafetensorsFile>(std::move(*golden));
+    const StoredTensor* ids = golden_->tensors().find("input_ids");
+    ASSERT_NE(ids, nullptr);
+    rows_ = ids->shape[0];
+    length_ = ids->shape[1];
+    ids_.resize(static_cast<size_t>(rows_ * length_));
+    std::copy(ids->bytes.begin(), ids->bytes.end(), reinterpret_cast<std::byte*>(ids_.data()));
+    for (int64_t r = 0; r < rows_; ++r) {
+      segments_.push_back({r * length_, length_, 0, -1, nullptr});
+      for (int64_t t = 0; t < length_; ++t) positions_.push_back(static_cast<int32_t>(t));
+      for (int64_t t = 0; t + 1 < length_; ++t) {
+        predicting_.push_back(static_cast<int32_t>(r * length_ + t));
+        targets_.push_back(ids_[static_cast<size_t>(r * length_ + t + 1)]);
+      }
+    }
+  }
+
+  bool has(const std::string& name) const { return golden_->tensors().find(name) != nullptr; }
+
+  std::vector<float> golden(const std::string& name) const {
+    const StoredTensor* t = golden_->tensors().find(name);
+    EXPECT_NE(t, nullptr) << name;
+    if (t == nullptr) return {};
+    std::vector<float> out(static_cast<size_t>(t->elements()));
+    const Status status = decode_tensor(*t, out);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return out;
+  }
+  std::vector<int32_t> golden_ids(const std::string& name) const {
+    const StoredTensor* t = golden_->tensors().find(name);
+    std::vector<int32_t> out(static_cast<size_t>(t->elements()));
+    std::copy(t->bytes.begin(), t->bytes.end(), reinterpret_cast<std::byte*>(out.data()));
+    return out;
+  }
+
+  Batch batch() const { return {ids_, positions_, segments_, nullptr}; }
+
+  // Mean cross-entropy of the next tokens; with gradients if the model has them attached.
+  double loss(bool backward) {
+    arena_.reset();
+    Tape tape;
+    Ctx cx{pool_, arena_, scratch_, backward ? &tape : nullptr};
+    const Tensor hidden = model_->forward(cx, batch());
+    const Tensor logp = token_logprobs(cx, select_rows(cx, hidden, predicting_), model_->head(), targets_, 1.0f);
+    double sum = 0;
+    for (int64_t i = 0; i < logp.rows; ++i) sum -= static_cast<double>(logp.row(i)[0]);
+    if (backward) {
+      const Tape::Sink d = tape.sink(logp);
+      std::fill(d.data, d.data + logp.size(), 0.0f);
+      for (int64_t i = 0; i < logp.rows; ++i) d.data[4 * i] = -1.0f / static_cast<float>(logp.rows);
+      tape.backward(cx);
+    }
+    return sum / static_cast<double>(logp.rows);
+  }
+
+  static double largest(const std::vector<float>& v) {
+    double out = 0;
+    for (float x : v) out = std::max(out, std::fabs(static_cast<double>(x)));
+    return out;
+  }
+  static double difference(const std::vector<float>& a, const std::vector<float>& b) {
+    EXPECT_EQ(a.size(), b.size());
+    double out = 0;
+    for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+      out = std::max(out, std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+    }
+    return out;
+  }
+
+  ThreadPool pool_{2};
+  Arena arena_, scratch_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<SafetensorsFile> golden_;
+  int64_t rows_ = 0, length_ = 0;
+  std::vector<int32_t> ids_, positions_, predicting_, targets_;
+  std::vector<Segment> segments_;
+};
+
+TEST_P(GoldenModel, LogitsAndLoss) {
+  Ctx cx{pool_, arena_, scratch_};
+  Tensor hidden = model_->forward(cx, batch());
+  if (has("positions")) hidden = select_rows(cx, hidden, golden_ids("positions"));
+  const Tensor logits = model_->logits(cx, hidden);
+  const std::vector<float> want = golden("logits");
+  const std::vector<float> got(logits.data, logits.data + logits.size());
+  EXPECT_LT(difference(got, want), GetParam().logits_tolerance);
+  EXPECT_NEAR(loss(false), static_cast<double>(golden("loss")[0]), 1e-5);
+  if (has("logprobs")) {
+    const Tensor rows = select_rows(cx, model_->forward(cx, batch()), predicting_);
+    const Tensor logp = token_logprobs(cx, rows, model_->head(), targets_, 1.0f);
+    const std::vector<float> want_logp = golden("logprobs");
+    for (int64_t i = 0; i < logp.rows; ++i) {
+      ASSERT_NEAR(logp.row(i)[0], want_logp[static_cast<size_t>(i)], 5e-5) << i;
+    }
+  }
+}
+
+TEST_P(GoldenModel, GreedyContinuation) {
+  if (!has("greedy_prompt")) GTEST_SKIP() << "no greedy answers in this case";
+  const StoredTensor* prompt = golden_->tensors().find("greedy_prompt");
+  const std::vector<int32_t> prompts = golden_ids("greedy_prompt"), want = golden_ids("greedy_ids");
+  const size_t count = static_cast<size_t>(prompt->shape[0]), length = static_cast<size_t>(prompt->shape[1]);
+  const size_t steps = want.size() / count;
+  for (size_t r = 0; r < count; ++r) {
+    std::vector<int32_t> ids(prompts.begin() + static_cast<int64_t>(r * length),
+                             prompts.begin() + static_cast<int64_t>((r + 1) * length));
+    for (size_t s = 0; s < steps; ++s) {
+      arena_.reset();
+      Ctx cx{pool_, arena_, scratch_};
+      std::vector<int32_t> positions(ids.size());
+      std::iota(positions.begin(), positions.end(), 0);
+      const Segment whole{0, static_cast<int64_t>(ids.size()), 0, -1, nullptr};
+      const Tensor hidden = model_->forward(cx, {ids, positions, {&whole, 1}, nullptr});
+      const int32_t last = static_cast<int32_t>(ids.size()) - 1;
+      const Tensor logits = model_->logits(cx, select_rows(cx, hidden, {&last, 1}));
+      const float* best = std::max_element(logits.data, logits.data + logits.cols);
+      ids.push_back(static_cast<int32_t>(best - logits.data));
+      ASSERT_EQ(ids.back(), want[r * steps + s]) << "row " << r << " step " << s;
+    }
+  }
+}
+
+TEST_P(GoldenModel, EveryGradient) {
+  model_->attach_gradients();
+  loss(true);
+  int checked = 0;
+  for (const Parameter& p : model_->parameters()) {
+    if (!has("grad." + p.name)) continue;
+    const std::vector<float> want = golden("grad." + p.name);
+    EXPECT_LT(difference(model_->gradient_values(p.weight), want), 1e-4 * largest(want)) << p.name;
+    ++checked;
+  }
+  if (checked == 0) GTEST_SKIP() << "no gradients in this case";
+  EXPECT_EQ(checked, static_cast<int>(model_->parameters().size()));
+}
+
+TEST_P(GoldenModel, TenAdamWSteps) {
+  if (!has("losses10")) GTEST_SKIP() << "no training steps in this case";
+  model_->attach_gradients();
+  const std::span<float> w = model_->flat_weights(), g = model_->flat_gradients();
+  const int64_t size = static_cast<int64_t>(w.size());
+  std::vector<float> m(w.size()), v(w.size());
+  const std::vector<float> losses = golden("losses10"), norms = golden("grad_norms10");
+  for (int step = 1; step <= 10; ++step) {
+    EXPECT_NEAR(loss(true), static_cast<double>(losses[static_cast<size_t>(step - 1)]), 1e-5) << step;
+    const double norm = std::sqrt(kernels().sum_squares(g.data(), size));
+    EXPECT_NEAR(norm, static_cast<double>(norms[static_cast<size_t>(step - 1)]), 1e-4 * norm) << step;
+    Kernels::AdamW p{};
+    p.lr = 1e-3f;
+    p.beta1 = 0.9f;
+    p.beta2 = 0.95f;
+    p.eps = 1e-8f;
+    p.weight_decay = 0.1f;
+    p.grad_scale = static_cast<float>(std::min(1.0, 1.0 / (norm + 1e-6)));
+    p.correction1 = static_cast<float>(1 - std::pow(0.9, step));
+    p.correction2 = static_cast<float>(1 - std::pow(0.95, step));
+    kernels().adamw(w.data(), g.data(), m.data(), v.data(), size, p);
+  }
+  int checked = 0;
+  for (const Parameter& p : model_->parameters()) {
+    if (!has("after10." + p.name)) continue;
+    // 1e-5, but where an element's gradient is so small that rounding changes it in a visible share: AdamW divides by its
+    // size, so a relative error of the gradient becomes one of the step (PyTorch's own float32 is off by up to 8e-5 in
+    // such elements). Float32 gradients are good to about 3e-6 of the tensor's largest, and ten steps move by 1e-2.
+    const std::vector<float> want = golden("after10." + p.name), gradient = golden("grad." + p.name);
+    const std::vector<float> got = model_->parameter_values(p.weight);
+    const double noise = 3e-6 * largest(gradient);
+    for (size_t i = 0; i < want.size(); ++i) {
+      const double share = std::min(1.0, noise / (std::fabs(static_cast<double>(gradient[i])) + 1e-30));
+      ASSERT_NEAR(got[i], want[i], 1e-5 + 1e-2 * share) << p.name << " element " << i;
+    }
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenModel, testing::ValuesIn(kCases),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+}  // namespace
+}  // namespace ponder
