@@ -1,11 +1,12 @@
 // ponder bench: rates beside what the machine can do. Every figure is a median of several runs; nothing here is a test.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "cmd/verb.h"
 #include "core/rng.h"
@@ -69,25 +70,28 @@ double int8_rate(ThreadPool& pool) {
 }
 
 double read_rate(ThreadPool& pool) {
-  const size_t count = size_t{64} << 20;  // 256 MiB of floats: beyond any cache
-  std::vector<float> values(count, 1.0f);
+  const size_t count = size_t{64} << 20;  // 512 MiB: beyond any cache
+  std::vector<uint64_t> values(count, 1);
   std::vector<double> seconds;
-  double sink = 0;
+  uint64_t sink = 0;
   for (int i = 0; i < 5; ++i) {
-    std::vector<double> sums(static_cast<size_t>(pool.size()));
+    std::vector<uint64_t> sums(static_cast<size_t>(pool.size()));
     const double start = now();
     pool.run(static_cast<int64_t>(count), 1 << 20, [&](int64_t begin, int64_t end, int thread) {
-      sums[static_cast<size_t>(thread)] += kernels().sum_squares(values.data() + begin, end - begin);
+      sums[static_cast<size_t>(thread)] +=
+          std::accumulate(values.begin() + begin, values.begin() + end, uint64_t{0});
     });
     seconds.push_back(now() - start);
-    for (double s : sums) sink += s;
+    for (uint64_t s : sums) sink += s;
   }
   PONDER_CHECK(sink > 0);
-  return static_cast<double>(count * sizeof(float)) / median(seconds) * 1e-9;
+  return static_cast<double>(count * sizeof(uint64_t)) / median(seconds) * 1e-9;
 }
 
 nlohmann::json ceilings_json(ThreadPool& pool) {
-  return {{"read_gbps", read_rate(pool)}, {"f32_gflops", f32_rate(pool)}, {"int8_gops", int8_rate(pool)}};
+  return {{"read_gbps", read_rate(pool)},
+          {"f32_gflops", f32_rate(pool)},
+          {"int8_gops", int8_rate(pool)}};
 }
 
 struct Options {
@@ -101,7 +105,8 @@ struct Options {
 std::vector<int32_t> some_ids(int64_t count, int64_t vocab, uint64_t seed) {
   Rng rng(seed, hash64("bench"), 0);
   std::vector<int32_t> ids;
-  for (int64_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint32_t>(vocab))));
+  for (int64_t i = 0; i < count; ++i)
+    ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint32_t>(vocab))));
   return ids;
 }
 
@@ -110,8 +115,8 @@ struct SampleTime {
 };
 
 // Every answer runs to `tokens` tokens; `prompts` prompts with `n` answers each. If `out` is given it gets the answers.
-Result<SampleTime> sample(const Model& model, ThreadPool& pool, int64_t prompts, int64_t n, int64_t prompt, int64_t tokens,
-                          std::vector<Output>* out) {
+Result<SampleTime> sample(const Model& model, ThreadPool& pool, int64_t prompts, int64_t n,
+                          int64_t prompt, int64_t tokens, std::vector<Output>* out) {
   EngineOptions options;
   options.max_batch = std::min<int64_t>(256, prompts * n);
   options.chunk = 2048;
@@ -143,28 +148,34 @@ Status bench_inference(const Options& o) {
   for (int64_t batch : o.batches) {
     std::vector<double> rates;
     for (int i = 0; i < 3; ++i) {
-      ASSIGN_OR_RETURN(const SampleTime t, sample(model, pool, batch, 1, o.prompt, o.generate, nullptr));
+      ASSIGN_OR_RETURN(const SampleTime t,
+                       sample(model, pool, batch, 1, o.prompt, o.generate, nullptr));
       prefill.push_back(static_cast<double>(batch * o.prompt) / t.prefill);
       rates.push_back(static_cast<double>(batch * o.generate) / t.decode);
     }
     decode[std::to_string(batch)] = median(rates);
   }
-  const nlohmann::json out = {{"prefill_tps", median(prefill)}, {"decode_tps", decode},
-                              {"ceilings", ceilings_json(pool)}, {"threads", pool.size()},
+  const nlohmann::json out = {{"prefill_tps", median(prefill)},
+                              {"decode_tps", decode},
+                              {"ceilings", ceilings_json(pool)},
+                              {"threads", pool.size()},
                               {"isa", kernels().isa}};
   if (o.json) {
     fmt::print("{}\n", out.dump());
     return {};
   }
   const double bytes = static_cast<double>(model.weight_bytes());
-  fmt::print("{} threads, {}\n  prefill {:.0f} tokens/s\n", pool.size(), kernels().isa, median(prefill));
+  fmt::print("{} threads, {}\n  prefill {:.0f} tokens/s\n", pool.size(), kernels().isa,
+             median(prefill));
   for (const auto& [batch, rate] : decode.items()) {
     fmt::print("  decode, batch {}: {:.1f} tokens/s\n", batch, rate.get<double>());
   }
   const nlohmann::json& c = out["ceilings"];
-  fmt::print("  ceilings: {:.1f} GB/s ({:.0f} passes over the weights a second), {:.0f} GFLOP/s f32, {:.0f} GOP/s int8\n",
-             c["read_gbps"].get<double>(), c["read_gbps"].get<double>() * 1e9 / bytes, c["f32_gflops"].get<double>(),
-             c["int8_gops"].get<double>());
+  fmt::print(
+      "  ceilings: {:.1f} GB/s ({:.0f} passes over the weights a second), {:.0f} GFLOP/s f32, "
+      "{:.0f} GOP/s int8\n",
+      c["read_gbps"].get<double>(), c["read_gbps"].get<double>() * 1e9 / bytes,
+      c["f32_gflops"].get<double>(), c["int8_gops"].get<double>());
   return {};
 }
 
@@ -176,13 +187,15 @@ double train_step(Learner& learner, const Config& config, int64_t micro_tokens, 
   const double start = now();
   PackedBatch batch;
   const auto flush = [&] {
-    learner.accumulate(batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
-      for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = weight;
-    });
+    learner.accumulate(batch, 1.0f,
+                       [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+                         for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = weight;
+                       });
     batch.clear();
   };
   for (int64_t done = 0; done < kTokens; done += length) {
-    append_document(batch, some_ids(length + 1, config.vocab_size, seed + static_cast<uint64_t>(done)), 1);
+    append_document(batch,
+                    some_ids(length + 1, config.vocab_size, seed + static_cast<uint64_t>(done)), 1);
     if (batch.tokens() + length > micro_tokens) flush();
   }
   if (batch.tokens() > 0) flush();
@@ -196,7 +209,8 @@ struct GrpoTime {
 };
 
 // 32 prompts x 16 answers of 48 tokens, one update on all of them.
-Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& pool, int64_t micro_tokens) {
+Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& pool,
+                           int64_t micro_tokens) {
   constexpr int64_t kPrompts = 32, kGroup = 16, kPrompt = 16, kTokens = 48;
   const double start = now();
   std::vector<Output> outputs;
@@ -204,12 +218,14 @@ Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& poo
   const double sampled = now();
   PackedBatch batch;
   const auto flush = [&] {
-    learner.accumulate(batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
-      for (size_t i = 0; i < rows.size(); ++i) {
-        const bool better = rows[i].logprob < rows[0].logprob;  // something with a sign
-        d_rows[i].logprob = (better ? 1.0f : -1.0f) / static_cast<float>(kPrompts * kGroup * kTokens);
-      }
-    });
+    learner.accumulate(
+        batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+          for (size_t i = 0; i < rows.size(); ++i) {
+            const bool better = rows[i].logprob < rows[0].logprob;  // something with a sign
+            d_rows[i].logprob =
+                (better ? 1.0f : -1.0f) / static_cast<float>(kPrompts * kGroup * kTokens);
+          }
+        });
     batch.clear();
   };
   for (size_t p = 0; p < outputs.size(); ++p) {
@@ -227,7 +243,8 @@ Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& poo
 
 Status bench_training(const Options& o) {
   ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.train));
-  if (!recipe.model.path.empty()) return unsupported("bench --train: the recipe must describe a new model");
+  if (!recipe.model.path.empty())
+    return unsupported("bench --train: the recipe must describe a new model");
   const ModelShape shape = shape_of(recipe.model);
   Config c = Config::of(recipe.model.architecture);
   c.vocab_size = shape.vocab_size;
@@ -276,11 +293,16 @@ Status bench_training(const Options& o) {
     fmt::print("{}\n", out.dump());
     return {};
   }
-  fmt::print("{} parameters, {} threads, {}\n", model.parameter_count(), pool.size(), kernels().isa);
-  fmt::print("  training     {:.0f} tokens/s = {:.0f} GFLOP/s, {:.0f}% of this machine's matrix product ({:.0f})\n", rate,
-             rate * flops * 1e-9, 100 * rate * flops * 1e-9 / median(gemm), median(gemm));
-  fmt::print("  GRPO step    {:.2f} s (32 prompts x 16 answers x 48 tokens)\n  sampling     {:.0f} tokens/s\n", median(steps),
-             median(sample_rates));
+  fmt::print("{} parameters, {} threads, {}\n", model.parameter_count(), pool.size(),
+             kernels().isa);
+  fmt::print(
+      "  training     {:.0f} tokens/s = {:.0f} GFLOP/s, {:.0f}% of this machine's matrix product "
+      "({:.0f})\n",
+      rate, rate * flops * 1e-9, 100 * rate * flops * 1e-9 / median(gemm), median(gemm));
+  fmt::print(
+      "  GRPO step    {:.2f} s (32 prompts x 16 answers x 48 tokens)\n  sampling     {:.0f} "
+      "tokens/s\n",
+      median(steps), median(sample_rates));
   return {};
 }
 
@@ -297,9 +319,12 @@ Verb add_bench(CLI::App& app) {
   app.add_option("model", o->model, "GGUF file or Hugging Face folder");
   app.add_option("-p", o->prompt, "prompt tokens")->check(CLI::Range(1, 1 << 20));
   app.add_option("-n", o->generate, "generated tokens")->check(CLI::Range(1, 1 << 20));
-  app.add_option("-b", o->batches, "sequences at once, several with commas")->delimiter(',')->check(CLI::Range(1, 4096));
+  app.add_option("-b", o->batches, "sequences at once, several with commas")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
   app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
-  app.add_option("--train", o->train, "a recipe: its model's training, GRPO step and sampling instead");
+  app.add_option("--train", o->train,
+                 "a recipe: its model's training, GRPO step and sampling instead");
   app.add_flag("--json", o->json, "as one JSON object");
   app.footer("Example: ponder bench models/zero -p 128 -n 32 -b 1,8");
   return [o] { return bench(*o); };

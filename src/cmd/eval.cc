@@ -1,7 +1,7 @@
 // ponder eval BENCH: sampled accuracy on a procedural task, or perplexity of plain text.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -47,7 +47,8 @@ nlohmann::json rows_json(const EvalReport& report) {
 
 Status write_json(const std::string& path, const nlohmann::json& value) {
   if (path.empty()) return {};
-  const std::string text = value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string text =
+      value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (path == "-") {
     fmt::print("{}", text);
     return {};
@@ -62,7 +63,9 @@ Status eval_task(const Options& o, const Task& task) {
   params.chain.min_ops = o.ops_min;
   params.chain.max_ops = o.ops_max;
   RETURN_IF_ERROR(task.validate(params));
-  const Split split = o.split == "train" ? Split::kTrain : o.split == "dev" ? Split::kDev : Split::kTest;
+  const Split split = o.split == "train" ? Split::kTrain
+                      : o.split == "dev" ? Split::kDev
+                                         : Split::kTest;
   ASSIGN_OR_RETURN(const auto problems,
                    make_problem_set(task, params, split, o.seed, static_cast<size_t>(o.problems)));
   ThreadPool pool(o.threads);
@@ -86,12 +89,14 @@ Status eval_task(const Options& o, const Task& task) {
   if (output_is_terminal()) fmt::print(stderr, "\r\x1b[K");
   const Estimate& cons = report.cons_at.front().second;
   if (o.json != "-") {
-    fmt::print("{}: {} problems x {} samples, temperature {}, top-p {}\n", task.name, o.problems, o.samples,
-               o.temperature, o.top_p);
-    fmt::print("  pass@1    {:.4f} ± {:.4f}\n", report.pass1.mean, report.pass1.stderr_of_mean.value_or(0));
-    fmt::print("  cons@{:<4} {:.4f} ± {:.4f}\n", o.samples, cons.mean, cons.stderr_of_mean.value_or(0));
-    fmt::print("  format    {:.4f}\n  truncated {:.4f}\n  length    {:.1f} tokens\n", report.format_rate, report.truncated,
-               report.length_mean);
+    fmt::print("{}: {} problems x {} samples, temperature {}, top-p {}\n", task.name, o.problems,
+               o.samples, o.temperature, o.top_p);
+    fmt::print("  pass@1    {:.4f} ± {:.4f}\n", report.pass1.mean,
+               report.pass1.stderr_of_mean.value_or(0));
+    fmt::print("  cons@{:<4} {:.4f} ± {:.4f}\n", o.samples, cons.mean,
+               cons.stderr_of_mean.value_or(0));
+    fmt::print("  format    {:.4f}\n  truncated {:.4f}\n  length    {:.1f} tokens\n",
+               report.format_rate, report.truncated, report.length_mean);
   }
   return write_json(o.json, {{"bench", std::string(task.name)},
                              {"problems", o.problems},
@@ -106,7 +111,8 @@ Status eval_task(const Options& o, const Task& task) {
 }
 
 Status eval_perplexity(const Options& o) {
-  if (o.data.empty()) return invalid("eval perplexity: --data FILE is missing; expected a plain text file");
+  if (o.data.empty())
+    return invalid("eval perplexity: --data FILE is missing; expected a plain text file");
   ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(o.model));
   ASSIGN_OR_RETURN(const std::string text, read_file(o.data));
   if (o.context > loaded.model.config().max_position_embeddings) {
@@ -121,9 +127,11 @@ Status eval_perplexity(const Options& o) {
   const auto progress = [&](int64_t done, int64_t total) {
     if (output_is_terminal()) fmt::print(stderr, "\r\x1b[K{} of {} windows", done, total);
   };
-  ASSIGN_OR_RETURN(const Perplexity p, perplexity(*engine, loaded.tokenizer, text, o.context, progress));
+  ASSIGN_OR_RETURN(const Perplexity p,
+                   perplexity(*engine, loaded.tokenizer, text, o.context, progress));
   if (output_is_terminal()) fmt::print(stderr, "\r\x1b[K");
-  if (o.json != "-") fmt::print("perplexity {:.4f} ± {:.4f} over {} tokens\n", p.value, p.error, p.tokens);
+  if (o.json != "-")
+    fmt::print("perplexity {:.4f} ± {:.4f} over {} tokens\n", p.value, p.error, p.tokens);
   return write_json(o.json, {{"perplexity", p.value}, {"stderr", p.error}, {"tokens", p.tokens}});
 }
 
@@ -146,7 +154,8 @@ Verb add_eval(CLI::App& app) {
   app.add_option("--samples", o->samples, "answers to each problem")->check(CLI::Range(1, 4096));
   app.add_option("--problems", o->problems, "problems")->check(CLI::Range(1, 1000000));
   app.add_option("--data", o->data, "perplexity: the text");
-  app.add_option("--ctx", o->context, "perplexity: tokens in a window")->check(CLI::Range(2, 1 << 20));
+  app.add_option("--ctx", o->context, "perplexity: tokens in a window")
+      ->check(CLI::Range(2, 1 << 20));
   app.add_option("--json", o->json, "write all figures and rows here; - is standard output");
   app.add_option("--split", o->split)->check(CLI::IsMember({"train", "dev", "test"}));
   app.add_option("--temperature", o->temperature)->check(CLI::Range(0.0, 100.0));

@@ -1,7 +1,9 @@
 // ponder grade FILE.jsonl --task NAME: a verdict for each row.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "cmd/verb.h"
@@ -16,22 +18,36 @@ struct Options {
   std::string file, task;
 };
 
+// Neither a fraction is cut off nor a large number wrapped, as get<int>() would.
+int integer(const nlohmann::json& value, const char* key) {
+  if (value.is_number_unsigned() ? value.get<uint64_t>() > INT32_MAX
+                                 : !value.is_number_integer() || value.get<int64_t>() < INT32_MIN) {
+    throw nlohmann::json::other_error::create(
+        500, std::string(key) + ": expected an integer of 32 bits", &value);
+  }
+  return value.get<int>();
+}
+
 // {prompt, completion, answer} -> {accuracy, format, reason}
 nlohmann::json grade_chain_row(const nlohmann::json& row) {
-  const Grade g = grade_chain(row.at("completion").get<std::string>(), row.at("answer").get<int>());
+  const Grade g =
+      grade_chain(row.at("completion").get<std::string>(), integer(row.at("answer"), "answer"));
   return {{"accuracy", g.accuracy}, {"format", g.format}, {"reason", std::string(g.reason)}};
 }
 
 // {numbers, target, expression or repeat: {unit, times}} -> {correct, reason}
 Result<nlohmann::json> grade_countdown_row(const nlohmann::json& row) {
-  CountdownProblem problem{row.at("numbers").get<std::vector<int>>(), row.at("target").get<int64_t>()};
+  CountdownProblem problem{{}, integer(row.at("target"), "target")};
+  for (const nlohmann::json& number : row.at("numbers"))
+    problem.numbers.push_back(integer(number, "numbers"));
   RETURN_IF_ERROR(validate(problem));
   std::string expression;
   if (row.contains("repeat")) {
     const std::string unit = row.at("repeat").at("unit").get<std::string>();
-    const int64_t times = row.at("repeat").at("times").get<int64_t>();
+    const int64_t times = integer(row.at("repeat").at("times"), "repeat.times");
     constexpr int64_t kMost = 1 << 24;
-    if (times < 0 || times * static_cast<int64_t>(unit.size()) > kMost) {
+    if (times < 0 || times > kMost ||
+        static_cast<int64_t>(unit.size()) > kMost / std::max<int64_t>(1, times)) {
       return invalid("repeat: expected a result of at most 16 MiB");
     }
     for (int64_t i = 0; i < times; ++i) expression += unit;
@@ -58,7 +74,8 @@ Status grade(const Options& o) {
     ASSIGN_OR_RETURN(const bool more, reader.next(row));
     if (!more) return {};
     const Result<nlohmann::json> verdict = grade_row(o.task, row);
-    if (!verdict.ok()) return verdict.status().with_prefix(fmt::format("{}:{}", o.file, reader.line()));
+    if (!verdict.ok())
+      return verdict.status().with_prefix(fmt::format("{}:{}", o.file, reader.line()));
     fmt::print("{}\n", verdict->dump());
   }
 }

@@ -1,13 +1,19 @@
 // ponder VERB ...: see `ponder --help`.
-#include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <new>
+#include <system_error>
 
 #include "cmd/verb.h"
 #include "ops/cpu/kernels.h"
+#include "text/gguf_tokenizer.h"
 
 namespace ponder {
 namespace {
@@ -26,16 +32,18 @@ constexpr Row kVerbs[] = {
     {"score", "log-probabilities of token ids", add_score},
     {"bench", "prefill, decode and training rates beside the machine's ceilings", add_bench},
     {"show", "facts about a model", add_show},
+    {"convert", "to a GGUF file, in another element type if wanted", add_convert},
     {"tokenize", "text to token ids, JSON lines", add_tokenize},
     {"detokenize", "token ids to text, JSON lines", add_detokenize},
 };
 
 int run_main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
-  CLI::App app("ponder: trains, evaluates and runs reasoning models.\n"
-               "  ponder run                           talk to the model that ships with it\n"
-               "  ponder train recipes/zero-laptop.toml --out runs/zero\n"
-               "  ponder VERB --help                   what a verb takes");
+  CLI::App app(
+      "ponder: trains, evaluates and runs reasoning models.\n"
+      "  ponder run                           talk to the model that ships with it\n"
+      "  ponder train recipes/zero-laptop.toml --out runs/zero\n"
+      "  ponder VERB --help                   what a verb takes");
   app.set_version_flag("--version", std::string("ponder ") + PONDER_VERSION);
   std::vector<std::pair<CLI::App*, Verb>> verbs;
   for (const Row& row : kVerbs) {
@@ -46,9 +54,16 @@ int run_main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool asked = error.get_exit_code() == 0;  // --help, --version
-    const int code = app.exit(error, asked ? std::cout : std::cerr, std::cerr);
-    return code == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::string verb;
+    for (const auto& [sub, unused] : verbs) {
+      if (sub->parsed()) verb = " " + sub->get_name();
+    }
+    std::string problem = error.what();  // may be of several lines
+    std::replace(problem.begin(), problem.end(), '\n', ' ');
+    std::fprintf(stderr, "ponder%s: %s; see ponder%s --help\n", verb.c_str(), problem.c_str(),
+                 verb.c_str());
+    return 2;
   }
   if (const char* problem = isa_problem(); problem != nullptr) {
     std::fprintf(stderr, "ponder: %s\n", problem);
@@ -59,8 +74,22 @@ int run_main(int argc, char** argv) {
     if (sub->parsed()) chosen = &verb;
   }
   // No verb: the main job, a chat with the shipped model.
-  const Status status = chosen != nullptr ? (*chosen)() : verbs.front().second();
-  std::fflush(stdout);
+  Status status;
+  try {
+    status = chosen != nullptr ? (*chosen)() : verbs.front().second();
+  } catch (const std::bad_alloc&) {
+    status = exhausted("not enough memory; try a smaller model, context or batch");
+  } catch (const std::filesystem::filesystem_error&
+               error) {  // a path that the system cannot even look up
+    status = io_error(error.path1().string() + ": " + error.code().message());
+  } catch (const std::system_error& error) {  // fmt::print's, where standard output takes no more
+    status = io_error(std::string("standard output: cannot write: ") + error.code().message());
+  }
+  if (std::fflush(stdout) != 0 && status.ok()) {
+    status = io_error(std::string("standard output: cannot write: ") + std::strerror(errno));
+  } else if (std::ferror(stdout) != 0 && status.ok()) {
+    status = io_error("standard output: a part could not be written");
+  }
   if (status.ok()) return 0;
   std::fprintf(stderr, "ponder: %s\n", status.message().c_str());
   return 1;
@@ -88,20 +117,26 @@ std::string duration_text(double seconds) {
 
 Result<Model> load_weights(const std::string& path) {
   if (!std::filesystem::exists(path)) {
-    return not_found(path + ": no such model; expected a GGUF file or a folder with config.json and model.safetensors");
+    return not_found(
+        path +
+        ": no such model; expected a GGUF file or a folder with config.json and model.safetensors");
   }
   return Model::load(path, Model::Use::kInference);
 }
 
 Result<LoadedModel> load_model(const std::string& path, Model::Use use) {
   if (!std::filesystem::exists(path)) {
-    return not_found(path + ": no such model; expected a folder with config.json, model.safetensors and tokenizer.json");
+    return not_found(path +
+                     ": no such model; expected a GGUF file or a folder with config.json, "
+                     "model.safetensors and tokenizer.json");
   }
-  ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load_folder(path));
+  ASSIGN_OR_RETURN(Tokenizer tokenizer, load_tokenizer(path));
   ASSIGN_OR_RETURN(Model model, Model::load(path, use));
   if (tokenizer.vocab_size() > model.config().vocab_size) {
-    return invalid(path + ": the tokenizer has more tokens (" + std::to_string(tokenizer.vocab_size()) +
-                   ") than the model's embedding has rows (" + std::to_string(model.config().vocab_size) + ")");
+    return invalid(path + ": the tokenizer has more tokens (" +
+                   std::to_string(tokenizer.vocab_size()) +
+                   ") than the model's embedding has rows (" +
+                   std::to_string(model.config().vocab_size) + ")");
   }
   return LoadedModel{std::move(model), std::move(tokenizer)};
 }

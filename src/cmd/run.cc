@@ -1,8 +1,8 @@
 // ponder run MODEL [PROMPT]: a chat on a terminal, one answer otherwise.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <histedit.h>
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -50,7 +50,8 @@ class AnswerReader {
       : marks_(marks), decoder_(tokenizer), show_(show), dim_(dim) {}
 
   void push(int32_t id) {
-    if (id == marks_.think || id == marks_.end_think || id == marks_.answer || id == marks_.end_answer) {
+    if (id == marks_.think || id == marks_.end_think || id == marks_.answer ||
+        id == marks_.end_answer) {
       put(decoder_.finish());
       if (id == marks_.think) enter(true);
       if (id == marks_.end_think) enter(false);
@@ -100,11 +101,11 @@ class Chat {
   static Result<std::unique_ptr<Chat>> open(const std::string& path, const Options& o) {
     ASSIGN_OR_RETURN(LoadedModel loaded, load_model(path));
     auto chat = std::unique_ptr<Chat>(new Chat(std::move(loaded), o));
-    int64_t context = chat->model_.config().max_position_embeddings;
-    if (o.context > 0) context = std::min(context, o.context);
+    chat->context_ = chat->model_.config().max_position_embeddings;
+    if (o.context > 0) chat->context_ = std::min(chat->context_, o.context);
     EngineOptions options;
     options.max_batch = 1;
-    options.pages = context / KvCache::kPageKeys + 2;
+    options.pages = chat->context_ / KvCache::kPageKeys + 2;
     ASSIGN_OR_RETURN(chat->engine_, Engine::create(chat->model_, chat->pool_, options));
     return chat;
   }
@@ -117,14 +118,22 @@ class Chat {
     Request request;
     request.prompt = tokenizer_.encode(text, {.add_special = !symbols});
     if (symbols && tokenizer_.decode(request.prompt) != text) {
-      return invalid(fmt::format("the model has no symbols for some of \"{}\"; it reads problems such as 37+8*3-5*7=?", question));
+      return invalid(fmt::format(
+          "the model has no symbols for some of \"{}\"; it reads problems such as 37+8*3-5*7=?",
+          question));
     }
     const int64_t prompt_tokens = static_cast<int64_t>(request.prompt.size());
+    if (prompt_tokens >= context_) {
+      return invalid(
+          fmt::format("the prompt of {} tokens leaves no room for an answer in a context of {}",
+                      prompt_tokens, context_));
+    }
     SamplingParams& p = request.sampling;
     p.temperature = options_.temperature;
     p.top_p = options_.top_p;
     p.top_k = static_cast<int32_t>(options_.top_k);
-    p.max_new_tokens = options_.max_tokens;
+    p.max_new_tokens =
+        static_cast<int32_t>(std::min<int64_t>(options_.max_tokens, context_ - prompt_tokens));
     p.seed = options_.seed + asked_++;
     if (tokenizer_.eos_id() >= 0) p.stop_ids = {tokenizer_.eos_id()};
     const uint64_t seed = p.seed;
@@ -172,6 +181,7 @@ class Chat {
   Marks marks_;
   ThreadPool pool_;
   std::unique_ptr<Engine> engine_;
+  int64_t context_ = 0;  // tokens of prompt and answer together
   uint64_t asked_ = 0;
 };
 
@@ -181,7 +191,8 @@ const char* prompt_text(EditLine*) { return ">>> "; }
 Status converse(Chat& chat) {
   EditLine* editor = el_init("ponder", stdin, stdout, stderr);
   History* past = history_init();
-  if (editor == nullptr || past == nullptr) return io_error("cannot set up line editing on this terminal");
+  if (editor == nullptr || past == nullptr)
+    return io_error("cannot set up line editing on this terminal");
   HistEvent event;
   history(past, &event, H_SETSIZE, 500);
   el_set(editor, EL_PROMPT, prompt_text);
@@ -191,7 +202,8 @@ Status converse(Chat& chat) {
   int length = 0;
   while (const char* line = el_gets(editor, &length)) {
     std::string question(line, static_cast<size_t>(length));
-    while (!question.empty() && (question.back() == '\n' || question.back() == ' ')) question.pop_back();
+    while (!question.empty() && (question.back() == '\n' || question.back() == ' '))
+      question.pop_back();
     if (question.empty()) continue;
     history(past, &event, H_ENTER, line);
     if (question == "/bye" || question == "/exit") break;
@@ -200,7 +212,8 @@ Status converse(Chat& chat) {
       continue;
     }
     std::signal(SIGINT, [](int) { interrupted = 1; });
-    if (const Status status = chat.ask(question); !status.ok()) fmt::print("{}\n", status.message());
+    if (const Status status = chat.ask(question); !status.ok())
+      fmt::print("{}\n", status.message());
     std::signal(SIGINT, SIG_DFL);
   }
   fmt::print("\n");
@@ -239,11 +252,16 @@ Status run(Options o) {
     return chat->ask(kFirstQuestion);
   }
   if (shipped) {
-    fmt::print("A model of {:.1f} million parameters that taught itself to think before it answers, by reinforcement\n"
-               "learning alone. It knows one thing: sums evaluated from left to right, modulo 97.\n\n>>> {}\n",
-               static_cast<double>(chat->parameters()) / 1e6, kFirstQuestion);
+    fmt::print(
+        "A model of {:.1f} million parameters that taught itself to think before it answers, by "
+        "reinforcement\n"
+        "learning alone. It knows one thing: sums evaluated from left to right, modulo 97.\n\n>>> "
+        "{}\n",
+        static_cast<double>(chat->parameters()) / 1e6, kFirstQuestion);
     RETURN_IF_ERROR(chat->ask(kFirstQuestion));
-    fmt::print("\nYour turn: 3 to 6 operations + - * with numbers from 2 to 9, such as 5*7-9+4=?  (/? for help)\n");
+    fmt::print(
+        "\nYour turn: 3 to 6 operations + - * with numbers from 2 to 9, such as 5*7-9+4=?  (/? for "
+        "help)\n");
   }
   return converse(*chat);
 }
@@ -252,15 +270,19 @@ Status run(Options o) {
 
 Verb add_run(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  app.add_option("model", o->model, "folder with config.json, model.safetensors, tokenizer.json; none: the shipped model");
+  app.add_option(
+      "model", o->model,
+      "folder with config.json, model.safetensors, tokenizer.json; none: the shipped model");
   app.add_option("prompt", o->rest, "the question; none: a chat, or the lines of standard input");
   app.add_option("--model", o->model_flag, "the same as the first argument");
   CLI::Option* seed = app.add_option("--seed", o->seed, "the same seed gives the same answer");
-  app.add_option("--temperature", o->temperature, "0 is greedy (default 0.6)")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--temperature", o->temperature, "0 is greedy (default 0.6)")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--top-p", o->top_p, "(default 0.95)")->check(CLI::Range(0.0, 1.0));
   app.add_option("--top-k", o->top_k, "0: off")->check(CLI::Range(0, 1 << 30));
   app.add_option("--max-tokens", o->max_tokens)->check(CLI::Range(1, 1 << 20));
-  app.add_option("--ctx", o->context, "context in tokens (default: the model's)")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--ctx", o->context, "context in tokens (default: the model's)")
+      ->check(CLI::Range(1, 1 << 24));
   app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
   app.add_flag("--think", o->think, "let it think (the default)");
   app.add_flag("--no-think", o->no_think, "answer at once");

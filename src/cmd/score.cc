@@ -1,7 +1,7 @@
 // ponder score MODEL --ids FILE: log-probabilities of given tokens. How it is computed (threads, chunks, batch) never shows.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -28,16 +28,17 @@ Result<std::vector<std::vector<int32_t>>> read_ids(const std::string& path, cons
     std::vector<int32_t> ids;
     bool good = row.is_array() && !row.empty();
     for (const nlohmann::json& id : row) {
-      good = good && id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < config.vocab_size;
+      good = good && id.is_number_integer() && id.get<int64_t>() >= 0 &&
+             id.get<int64_t>() < config.vocab_size;
       if (good) ids.push_back(id.get<int32_t>());
     }
     if (!good) {
-      return invalid(fmt::format("{}:{}: expected a list of token ids, each from 0 to {}", path, reader.line(),
-                                 config.vocab_size - 1));
+      return invalid(fmt::format("{}:{}: expected a list of token ids, each from 0 to {}", path,
+                                 reader.line(), config.vocab_size - 1));
     }
     if (static_cast<int64_t>(ids.size()) > config.max_position_embeddings) {
-      return invalid(fmt::format("{}:{}: {} tokens, the model's context has {}", path, reader.line(), ids.size(),
-                                 config.max_position_embeddings));
+      return invalid(fmt::format("{}:{}: {} tokens, the model's context has {}", path,
+                                 reader.line(), ids.size(), config.max_position_embeddings));
     }
     out.push_back(std::move(ids));
   }
@@ -87,7 +88,8 @@ Status score(const Options& o) {
         line += fmt::format("{}{:.9g}", t == 0 ? "" : ",", output.prompt_logprobs[t]);
       }
       fmt::print("{}]}}\n", line);
-      if (logits_file) RETURN_IF_ERROR(logits_file->write(logits[i].data(), logits[i].size() * sizeof(float)));
+      if (logits_file)
+        RETURN_IF_ERROR(logits_file->write(logits[i].data(), logits[i].size() * sizeof(float)));
     }
   }
   return logits_file ? logits_file->commit() : Status();
@@ -99,7 +101,8 @@ Verb add_score(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("model", o->model, "GGUF file or Hugging Face folder")->required();
   app.add_option("--ids", o->ids, "JSON lines, each a list of token ids")->required();
-  app.add_option("--logits", o->logits, "also write all logits here: float32, little endian, (all tokens, vocabulary)");
+  app.add_option("--logits", o->logits,
+                 "also write all logits here: float32, little endian, (all tokens, vocabulary)");
   app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--chunk", o->chunk, "prompt tokens in one pass")->check(CLI::Range(1, 1 << 20));
   app.add_option("--batch", o->batch, "sequences at once")->check(CLI::Range(1, 4096));

@@ -1,7 +1,7 @@
 // ponder show MODEL: what a model is.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cmd/verb.h"
@@ -44,15 +44,17 @@ Status show(const Options& o) {
     fmt::print("{}\n", out.dump(2));
     return {};
   }
-  fmt::print("{}\n  architecture   {}\n  parameters     {}\n  layers         {}\n  hidden size    {}\n", o.model,
-             c.architecture, model.parameter_count(), c.num_hidden_layers, c.hidden_size);
-  fmt::print("  feed-forward   {}\n  heads          {} ({} for keys and values) of {}\n", c.intermediate_size,
-             c.num_attention_heads, c.num_key_value_heads, c.head_dim);
-  fmt::print("  vocabulary     {}{}\n  context        {}\n  weights hash   {}\n  tensors\n", c.vocab_size,
-             c.tie_word_embeddings ? " (head tied to the embedding)" : "", c.max_position_embeddings,
-             model.weights_hash());
+  fmt::print(
+      "{}\n  architecture   {}\n  parameters     {}\n  layers         {}\n  hidden size    {}\n",
+      o.model, c.architecture, model.parameter_count(), c.num_hidden_layers, c.hidden_size);
+  fmt::print("  feed-forward   {}\n  heads          {} ({} for keys and values) of {}\n",
+             c.intermediate_size, c.num_attention_heads, c.num_key_value_heads, c.head_dim);
+  fmt::print("  vocabulary     {}{}\n  context        {}\n  weights hash   {}\n  tensors\n",
+             c.vocab_size, c.tie_word_embeddings ? " (head tied to the embedding)" : "",
+             c.max_position_embeddings, model.weights_hash());
   for (const nlohmann::json& t : tensors) {
-    fmt::print("    {:<52} {:<5} {}\n", t["name"].get<std::string>(), t["type"].get<std::string>(), t["shape"].dump());
+    fmt::print("    {:<52} {:<5} {}\n", t["name"].get<std::string>(), t["type"].get<std::string>(),
+               t["shape"].dump());
   }
   return {};
 }

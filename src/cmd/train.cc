@@ -1,7 +1,8 @@
 // ponder train RECIPE: runs a recipe with live progress.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -51,9 +52,11 @@ class ProgressPrinter {
     if (!terminal_ && !last && r.step != 1 && since_print_ < 5) return;
     since_print_ = 0;
     std::string line = fmt::format("{} {}/{}", r.stage, r.step, r.steps);
-    line += rl ? fmt::format("  reward {:.3f}  accuracy {:.3f}  length {:.1f}", r.reward, r.accuracy, r.length)
+    line += rl ? fmt::format("  reward {:.3f}  accuracy {:.3f}  length {:.1f}", r.reward,
+                             r.accuracy, r.length)
                : fmt::format("  loss {:.4f}", r.loss);
-    line += fmt::format("  {:.0f} tokens/s  {} left", r.tokens_per_second, duration_text(r.seconds_left));
+    line += fmt::format("  {:.0f} tokens/s  {} left", r.tokens_per_second,
+                        duration_text(r.seconds_left));
     if (terminal_) {
       fmt::print("\r\x1b[K{}  {}", line, sparkline(history_));
       open_ = true;
@@ -98,7 +101,21 @@ struct Options {
   bool resume = false, plan = false;
   std::vector<std::string> set;
   double gflops = 250;
+  int threads = 0;  // 0: the recipe's
 };
+
+// Whether the weights, their gradients and the optimizer's two moments fit this machine at all.
+Status check_memory(const std::string& recipe_file, const Plan& plan) {
+  const double needed = 16.0 * static_cast<double>(plan.parameters);
+  const double present =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (needed <= present) return {};
+  return exhausted(fmt::format(
+      "{}: model: {:.3g} parameters need {:.3g} GB to train, this machine has {:.3g} GB; expected "
+      "fewer "
+      "or smaller layers",
+      recipe_file, static_cast<double>(plan.parameters), needed * 1e-9, present * 1e-9));
+}
 
 Status train(const Options& o) {
   ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.recipe, o.set));
@@ -107,15 +124,27 @@ Status train(const Options& o) {
     shape = shape_of(recipe.model);
   } else {
     ASSIGN_OR_RETURN(const Config c, load_config(recipe.model.path));
-    shape = {c.vocab_size,          c.hidden_size, c.intermediate_size,     c.num_hidden_layers, c.num_attention_heads,
-             c.num_key_value_heads, c.head_dim,    c.tie_word_embeddings, c.attention_bias,    c.qk_norm};
+    shape = {c.vocab_size,
+             c.hidden_size,
+             c.intermediate_size,
+             c.num_hidden_layers,
+             c.num_attention_heads,
+             c.num_key_value_heads,
+             c.head_dim,
+             c.tie_word_embeddings,
+             c.attention_bias,
+             c.qk_norm};
   }
-  fmt::print("{}", plan_text(recipe, make_plan(recipe, shape, {.gflops = o.gflops})));
+  const Plan plan = make_plan(recipe, shape, {.gflops = o.gflops});
+  if (!o.plan) RETURN_IF_ERROR(check_memory(o.recipe, plan));
+  fmt::print("{}", plan_text(recipe, plan));
   if (o.plan) return {};
   RunOptions options;
   options.out = o.out.empty() ? "runs/" + recipe.name : o.out;
   options.resume = o.resume;
   options.build = PONDER_VERSION;
+  options.threads = o.threads;
+  options.recipe_file = o.recipe;
   ProgressPrinter printer;
   RunObserver observer;
   observer.note = [&](const std::string& line) { printer.note(line); };
@@ -126,10 +155,13 @@ Status train(const Options& o) {
   std::signal(SIGTERM, [](int) { interrupted = 1; });
   ASSIGN_OR_RETURN(const RunSummary summary, run_recipe(recipe, options, observer));
   if (!summary.finished) {
-    printer.note(fmt::format("stopped with a checkpoint; go on with: ponder train {} --out {} --resume", o.recipe, options.out));
+    printer.note(
+        fmt::format("stopped with a checkpoint; go on with: ponder train {} --out {} --resume",
+                    o.recipe, options.out));
     return {};
   }
-  printer.note(fmt::format("finished in {}; weights {}", duration_text(summary.seconds), summary.weights_hash));
+  printer.note(fmt::format("finished in {}; weights {}", duration_text(summary.seconds),
+                           summary.weights_hash));
   printer.note(fmt::format("try it: ponder run {}/model", options.out));
   return {};
 }
@@ -142,8 +174,14 @@ Verb add_train(CLI::App& app) {
   app.add_option("--out", o->out, "run directory (default: runs/NAME)");
   app.add_flag("--resume", o->resume, "go on with the run in --out");
   app.add_flag("--plan", o->plan, "print batch algebra, work, memory and expected time, and stop");
-  app.add_option("--gflops", o->gflops, "rate that the expected time assumes (default 250)")->check(CLI::PositiveNumber);
-  app.add_option("--set", o->set, "stage.key=value, over what the recipe says; may be repeated")->allow_extra_args(false);
+  app.add_option("--gflops", o->gflops, "rate that the expected time assumes (default 250)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--threads", o->threads,
+                 "over the recipe's threads; a run may be resumed with another count, the result "
+                 "is the same")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--set", o->set, "stage.key=value, over what the recipe says; may be repeated")
+      ->allow_extra_args(false);
   app.footer("Example: ponder train recipes/zero-smoke.toml --out runs/smoke --set zero.lr=3e-4");
   return [o] { return train(*o); };
 }

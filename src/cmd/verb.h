@@ -27,6 +27,7 @@ Verb add_grade(CLI::App& app);
 Verb add_score(CLI::App& app);
 Verb add_bench(CLI::App& app);
 Verb add_show(CLI::App& app);
+Verb add_convert(CLI::App& app);
 Verb add_tokenize(CLI::App& app);
 Verb add_detokenize(CLI::App& app);
 

@@ -36,12 +36,18 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::work(int thread) {
-  for (;;) {
-    const int64_t begin = next_.fetch_add(step_, std::memory_order_relaxed);
-    if (begin >= count_) return;
-    function_(context_, begin, std::min(begin + step_, count_), thread);
-  }
+// Takes one range of job `generation` and does it; false if none is left.
+bool ThreadPool::work_once(uint32_t generation, int thread) {
+  uint64_t seen = tickets_.load(std::memory_order_acquire);
+  do {
+    if (static_cast<uint32_t>(seen >> 32) != generation || static_cast<uint32_t>(seen) == 0) {
+      return false;
+    }
+  } while (!tickets_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel));
+  const int64_t begin = (static_cast<int64_t>(static_cast<uint32_t>(seen)) - 1) * step_;
+  function_(context_, begin, std::min(begin + step_, count_), thread);
+  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_all();
+  return true;
 }
 
 void ThreadPool::dispatch(int64_t count, int64_t grain, Function function, void* context) {
@@ -51,18 +57,23 @@ void ThreadPool::dispatch(int64_t count, int64_t grain, Function function, void*
   context_ = context;
   count_ = count;
   step_ = ((count + pieces - 1) / pieces + grain - 1) / grain * grain;
-  next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  const int64_t ranges = (count + step_ - 1) / step_;
+  const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  unfinished_.store(ranges, std::memory_order_relaxed);
+  tickets_.store(uint64_t{generation} << 32 | static_cast<uint64_t>(ranges),
+                 std::memory_order_release);
+  generation_.store(generation, std::memory_order_release);
   generation_.notify_all();
-  work(0);
-  for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
+  while (work_once(generation, 0)) {
+  }
+  int64_t left = unfinished_.load(std::memory_order_acquire);
+  for (int spins = 0; left != 0; ++spins) {
     if (spins < kSpins) {
       relax();
     } else {
-      const int left = busy_.load(std::memory_order_acquire);
-      if (left != 0) busy_.wait(left, std::memory_order_acquire);
+      unfinished_.wait(left, std::memory_order_acquire);
     }
+    left = unfinished_.load(std::memory_order_acquire);
   }
 }
 
@@ -80,8 +91,8 @@ void ThreadPool::worker_loop(int thread) {
     }
     seen = now;
     if (stop_.load()) return;
-    work(thread);
-    if (busy_.fetch_sub(1, std::memory_order_release) == 1) busy_.notify_all();
+    while (work_once(seen, thread)) {
+    }
   }
 }
 

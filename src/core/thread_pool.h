@@ -39,17 +39,19 @@ class ThreadPool {
  private:
   using Function = void (*)(void*, int64_t, int64_t, int);
   void dispatch(int64_t count, int64_t grain, Function function, void* context);
-  void work(int thread);
+  bool work_once(uint32_t generation, int thread);
   void worker_loop(int thread);
 
   std::vector<std::thread> workers_;
-  // The job, published by the store to generation_.
+  // The job. Written before tickets_ is, and unchanged until every range of it is done; so whoever takes a ticket may read it.
   Function function_ = nullptr;
   void* context_ = nullptr;
   int64_t count_ = 0, step_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int> busy_{0};
+  // The job's number in the upper half, ranges not yet taken in the lower. A thread that comes late finds none, or the number
+  // of another job, and touches nothing: nobody waits for it.
+  alignas(64) std::atomic<uint64_t> tickets_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};  // what idle workers watch
+  alignas(64) std::atomic<int64_t> unfinished_{0};   // ranges
   std::atomic<bool> stop_{false};
 };
 

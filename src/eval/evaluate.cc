@@ -5,7 +5,8 @@
 namespace ponder {
 namespace {
 
-EvalSample graded(const Answer& answer, const Tokenizer& tokenizer, const Task& task, const Problem& problem) {
+EvalSample graded(const Answer& answer, const Tokenizer& tokenizer, const Task& task,
+                  const Problem& problem) {
   EvalSample out;
   out.tokens = answer.tokens;
   out.finish = answer.reason;

@@ -1,5 +1,5 @@
-// Sampled evaluation of a task: k answers to each problem, graded, with the estimates of eval/estimators.h. Used alike by
-// `ponder eval` and by the evaluation stages of a training run.
+// Sampled evaluation of a task: k answers to each problem, graded, with the estimates of
+// eval/estimators.h. Used alike by `ponder eval` and by the evaluation stages of a training run.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@
 
 namespace ponder {
 
-// How a question of a procedural task is put to a model of the symbol vocabulary; its answer follows.
+// How a question of a procedural task is put to a model of the symbol vocabulary; its answer
+// follows.
 std::string task_prompt(std::string_view question);
 
 struct EvalSettings {
@@ -44,7 +45,7 @@ struct EvalReport {
   std::vector<EvalRow> rows;
   Estimate pass1;
   std::vector<std::pair<int64_t, Estimate>> pass_at, cons_at;  // by k
-  double truncated = 0;  // shares of all samples
+  double truncated = 0;                                        // shares of all samples
   double format_rate = 0;
   double length_mean = 0;  // tokens
 };

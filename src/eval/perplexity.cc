@@ -7,13 +7,18 @@
 
 namespace ponder {
 
-Result<Perplexity> perplexity(Engine& engine, const Tokenizer& tokenizer, std::string_view text, int64_t context,
+Result<Perplexity> perplexity(Engine& engine, const Tokenizer& tokenizer, std::string_view text,
+                              int64_t context,
                               const std::function<void(int64_t, int64_t)>& progress) {
+  if (context < 3) {
+    return invalid(fmt::format("a window of {} tokens scores none; expected at least 3", context));
+  }
   const std::vector<int32_t> ids = tokenizer.encode(text);
   const std::vector<int32_t> added = tokenizer.encode("");  // BOS, if the vocabulary adds it
   const int64_t windows = static_cast<int64_t>(ids.size()) / context;
-  if (context < 2 || windows == 0) {
-    return invalid(fmt::format("the text has {} tokens, less than one window of {}", ids.size(), context));
+  if (windows == 0) {
+    return invalid(
+        fmt::format("the text has {} tokens, less than one window of {}", ids.size(), context));
   }
   double sum = 0, squares = 0;
   Perplexity out;

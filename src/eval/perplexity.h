@@ -1,5 +1,5 @@
-// Perplexity of plain text, as llama.cpp's tool counts it: windows of `context` tokens, each starting with BOS where the
-// vocabulary adds one, of which the second half is scored.
+// Perplexity of plain text, as llama.cpp's tool counts it: windows of `context` tokens, each
+// starting with BOS where the vocabulary adds one, of which the second half is scored.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,9 @@ struct Perplexity {
   int64_t tokens = 0;
 };
 
-// kInvalid if the text has less than one window.
-Result<Perplexity> perplexity(Engine& engine, const Tokenizer& tokenizer, std::string_view text, int64_t context,
-                              const std::function<void(int64_t done, int64_t total)>& progress = {});
+// kInvalid if the text has less than one window, or a window less than three tokens.
+Result<Perplexity> perplexity(
+    Engine& engine, const Tokenizer& tokenizer, std::string_view text, int64_t context,
+    const std::function<void(int64_t done, int64_t total)>& progress = {});
 
 }  // namespace ponder

@@ -466,10 +466,35 @@ bool is_consistent(const GgufValue& value) {
   return value.element != GgufType::kArray && value.data.index() == 3 + scalar_index(value.element);
 }
 
+// The size that `tensor` takes in the file; kUnsupported if GGUF cannot hold it.
+Result<size_t> tensor_bytes(const StoredTensor& tensor, const std::string& path) {
+  PONDER_CHECK(tensor.dtype.has_value(), tensor.name);
+  const Format& format = format_of(*tensor.dtype);
+  const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
+  const Result<int64_t> elements = count_elements(tensor.shape);
+  if (!elements.ok()) return elements.status().with_prefix(path);
+  if (format.ggml_type == kNoGgmlType || tensor.shape.size() > kMaxDimensions || *elements == 0 ||
+      row % format.block_values != 0) {
+    return unsupported(fmt::format("{}: tensor {}: GGUF cannot hold {} of shape {}", path,
+                                   in_quotes(tensor.name), format.name, tensor.shape_text()));
+  }
+  return bytes_for(*tensor.dtype, *elements);
+}
+
 }  // namespace
 
 Status write_gguf(const std::string& path, const GgufMetadata& metadata,
                   std::span<const StoredTensor> tensors) {
+  for (const StoredTensor& tensor : tensors) {
+    RETURN_IF_ERROR(check_sizes(tensor).with_prefix(path));
+  }
+  return write_gguf(path, metadata, tensors, [&](size_t index) {
+    return Result<std::span<const std::byte>>(tensors[index].bytes);
+  });
+}
+
+Status write_gguf(const std::string& path, const GgufMetadata& metadata,
+                  std::span<const StoredTensor> tensors, const TensorBytes& bytes_of) {
   Header header;
   header.text = "GGUF";
   header.put<uint32_t>(3);
@@ -485,31 +510,29 @@ Status write_gguf(const std::string& path, const GgufMetadata& metadata,
   if (!checked.ok()) return checked.status().with_prefix(path);
   const auto alignment = static_cast<uint64_t>(*checked);
   uint64_t offset = 0;
+  std::vector<size_t> sizes;
   TensorTable names;  // refuses a name twice
   for (const StoredTensor& tensor : tensors) {
-    RETURN_IF_ERROR(check_sizes(tensor).with_prefix(path));
     RETURN_IF_ERROR(names.add({tensor.name, {}, {}, {}, {}}).with_prefix(path));
-    const Format& format = format_of(*tensor.dtype);
-    const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
-    if (format.ggml_type == kNoGgmlType || tensor.shape.size() > kMaxDimensions ||
-        tensor.elements() == 0 || row % format.block_values != 0) {
-      return unsupported(fmt::format("{}: tensor {}: GGUF cannot hold {} of shape {}", path,
-                                     in_quotes(tensor.name), format.name, tensor.shape_text()));
-    }
+    ASSIGN_OR_RETURN(const size_t size, tensor_bytes(tensor, path));
     header.put_string(tensor.name);
     header.put(static_cast<uint32_t>(tensor.shape.size()));
     for (size_t d = tensor.shape.size(); d-- > 0;) header.put(tensor.shape[d]);
-    header.put(static_cast<uint32_t>(format.ggml_type));
+    header.put(static_cast<uint32_t>(format_of(*tensor.dtype).ggml_type));
     header.put(offset);
-    offset += tensor.bytes.size() + padding(tensor.bytes.size(), alignment);
+    offset += size + padding(size, alignment);
+    sizes.push_back(size);
   }
   header.text.append(padding(header.text.size(), alignment), '\0');
   ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
   RETURN_IF_ERROR(file.write(header.text));
   const std::string zeros(alignment, '\0');
-  for (const StoredTensor& tensor : tensors) {
-    RETURN_IF_ERROR(file.write(tensor.bytes.data(), tensor.bytes.size()));
-    RETURN_IF_ERROR(file.write(zeros.data(), padding(tensor.bytes.size(), alignment)));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Result<std::span<const std::byte>> bytes = bytes_of(i);
+    if (!bytes.ok()) return bytes.status().with_prefix(path);
+    PONDER_CHECK(bytes->size() == sizes[i], tensors[i].name);
+    RETURN_IF_ERROR(file.write(bytes->data(), bytes->size()));
+    RETURN_IF_ERROR(file.write(zeros.data(), padding(bytes->size(), alignment)));
   }
   return file.commit();
 }

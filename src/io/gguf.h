@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -115,5 +116,11 @@ class GgufFile {
 // hold.
 Status write_gguf(const std::string& path, const GgufMetadata& metadata,
                   std::span<const StoredTensor> tensors);
+
+// The same with one tensor's bytes in memory at a time: `bytes_of(i)`, called once for each in
+// order, gives those of tensors[i], whose own `bytes` are not read. They live until the next call.
+using TensorBytes = std::function<Result<std::span<const std::byte>>(size_t index)>;
+Status write_gguf(const std::string& path, const GgufMetadata& metadata,
+                  std::span<const StoredTensor> tensors, const TensorBytes& bytes_of);
 
 }  // namespace ponder

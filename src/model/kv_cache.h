@@ -32,7 +32,8 @@ class KvCache {
     size_t bytes;
     void operator()(float* data) const;
   };
-  std::unique_ptr<float[], Unmap> data_{nullptr, Unmap{0}};  // (layers, pages, kv_heads, 2, kPageKeys, head_dim)
+  std::unique_ptr<float[], Unmap> data_{
+      nullptr, Unmap{0}};  // (layers, pages, kv_heads, 2, kPageKeys, head_dim)
   int64_t layers_ = 0, pages_ = 0, page_size_ = 0;
 };
 

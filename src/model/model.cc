@@ -21,9 +21,11 @@ namespace {
 
 constexpr size_t kAlign = 64;
 
+// Null: no memory.
 std::byte* allocate_zeroed(size_t bytes) {
-  auto* data = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}));
-  std::memset(data, 0, bytes);
+  auto* data =
+      static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}, std::nothrow));
+  if (data != nullptr) std::memset(data, 0, bytes);
   return data;
 }
 
@@ -115,6 +117,10 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
     model.parameters_.push_back({spec.name, w});
   }
   model.buffer_.reset(allocate_zeroed(size));
+  if (model.buffer_ == nullptr) {
+    return exhausted(
+        fmt::format("no memory for weights of {} bytes; choose a smaller model", size));
+  }
   model.buffer_size_ = size;
   for (size_t i = 0; i < offsets.size(); ++i)
     model.parameters_[i].weight.data = model.buffer_.get() + offsets[i];
@@ -153,7 +159,7 @@ void ModelBuilder::fill(const Weight& w, const float* values) {
   }
 }
 
-Result<Model> Model::create(const Config& config, uint64_t seed) {
+Result<Model> Model::create(const Config& config, uint64_t seed, const Init& init) {
   ASSIGN_OR_RETURN(Model model,
                    ModelBuilder::lay_out(config, [](const TensorSpec&) { return DType::kF32; }));
   const double residual = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
@@ -163,10 +169,12 @@ Result<Model> Model::create(const Config& config, uint64_t seed) {
     if (w.layout == Layout::kPlain) {
       std::fill(values.begin(), values.end(), p.name.ends_with("norm.weight") ? 1.0f : 0.0f);
     } else {
-      double deviation = 1.0 / std::sqrt(static_cast<double>(w.cols));
-      if (p.name == "model.embed_tokens.weight") deviation = 0.02;
-      if (p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight"))
-        deviation *= residual;
+      double deviation = init.deviation;
+      if (init.fan_in && p.name != "model.embed_tokens.weight") {
+        deviation = 1.0 / std::sqrt(static_cast<double>(w.cols));
+        if (p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight"))
+          deviation *= residual;
+      }
       Rng rng(seed, hash64("initial weights"), hash64(p.name));
       for (float& v : values) v = static_cast<float>(rng.normal() * deviation);
     }
@@ -201,6 +209,7 @@ std::span<float> Model::flat_gradients() {
 void Model::attach_gradients() {
   flat_weights();  // checks that all are float32
   gradients_.reset(allocate_zeroed(buffer_size_));
+  if (gradients_ == nullptr) throw std::bad_alloc();
   for (Parameter& p : parameters_) {
     const std::byte* data = static_cast<const std::byte*>(p.weight.data);
     p.weight.grad = reinterpret_cast<float*>(gradients_.get() + (data - buffer_.get()));

@@ -57,10 +57,19 @@ class Model {
 
   // A Hugging Face folder or a GGUF file.
   static Result<Model> load(const std::string& path, Use use);
-  // Random weights: N(0, 1 / fan in), residual outputs further by 1 / sqrt(2 layers), embedding
-  // N(0, 0.02^2), norms 1, biases 0. Drawn per tensor name and element, so they depend on seed and
-  // shape alone.
-  static Result<Model> create(const Config& config, uint64_t seed);
+  // How random weights begin. Norms are 1, biases 0, the embedding N(0, deviation^2).
+  struct Init {
+    // Matrices N(0, 1 / inputs), those that write to the residual stream further by
+    // 1 / sqrt(2 layers); off: all N(0, deviation^2).
+    bool fan_in = true;
+    double deviation = 0.02;
+  };
+  // Drawn per tensor name and element, so they depend on seed, shape and init alone. kExhausted: no
+  // memory for the weights.
+  static Result<Model> create(const Config& config, uint64_t seed, const Init& init);
+  static Result<Model> create(const Config& config, uint64_t seed) {
+    return create(config, seed, Init());
+  }
 
   Model(Model&&) noexcept = default;
   Model& operator=(Model&&) noexcept = default;

@@ -60,10 +60,16 @@ std::string replace_each(std::string_view text, std::string_view from, std::stri
 
 std::vector<std::string> decoded_tokens(const TokenizerSpec& spec) {
   std::vector<std::string> out(spec.vocab.size());
+  std::vector<bool> literal(out.size());  // added to the vocabulary in plain characters
+  for (const AddedToken& token : spec.added) {
+    literal[static_cast<size_t>(token.id)] = !token.in_model;
+  }
   for (size_t id = 0; id < out.size(); ++id) {
     const std::string& text = spec.vocab[id];
     const int byte = spec.decode_byte_tokens ? byte_token(text) : -1;
-    if (byte >= 0) {
+    if (literal[id]) {
+      out[id] = text;
+    } else if (byte >= 0) {
       out[id] = static_cast<char>(static_cast<unsigned char>(byte));
     } else if (!spec.decode_byte_alphabet || !undo_byte_alphabet(text, out[id])) {
       out[id] =
@@ -122,11 +128,13 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   }
   auto impl = std::make_shared<Impl>();
   impl->texts = TokenTable(spec.vocab);
+  for (const AddedToken& token : spec.added) {
+    PONDER_CHECK(impl->holds(token.id), "an added token outside the vocabulary");
+  }
   impl->bytes = TokenTable(decoded_tokens(spec));
   impl->kind.assign(spec.vocab.size(), 0);
   std::vector<AddedToken> before, after;
   for (AddedToken& token : spec.added) {
-    PONDER_CHECK(impl->holds(token.id), "an added token outside the vocabulary");
     impl->kind[static_cast<size_t>(token.id)] =
         static_cast<uint8_t>((token.special ? kSpecial : 0) | (token.control() ? kControl : 0));
     // No piece of text may spell a control token by chance.
@@ -161,6 +169,11 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
 
 Result<Tokenizer> Tokenizer::load_json(std::string_view json, std::string_view config_json) {
   ASSIGN_OR_RETURN(TokenizerSpec spec, parse_tokenizer_json(json, config_json));
+  return create(std::move(spec));
+}
+
+Result<Tokenizer> Tokenizer::load_gguf(const GgufMetadata& metadata) {
+  ASSIGN_OR_RETURN(TokenizerSpec spec, parse_tokenizer_gguf(metadata));
   return create(std::move(spec));
 }
 

@@ -12,6 +12,7 @@
 
 namespace ponder {
 
+class GgufMetadata;
 struct TokenizerSpec;
 
 struct EncodeOptions {
@@ -27,6 +28,8 @@ class Tokenizer {
   static Result<Tokenizer> load_folder(const std::string& folder);
   // Their contents; `config_json` may be empty.
   static Result<Tokenizer> load_json(std::string_view json, std::string_view config_json = {});
+  // A GGUF file's metadata.
+  static Result<Tokenizer> load_gguf(const GgufMetadata& metadata);
   static Result<Tokenizer> create(TokenizerSpec spec);
 
   // The ids of `text`, which is UTF-8; each error in it (see text/utf8.h) is read as U+FFFD. A

@@ -113,10 +113,6 @@ Status read_normalizer(const json& root, TokenizerSpec& spec) {
   return {};
 }
 
-// What ByteLevel cuts at unless told not to: GPT-2's expression.
-constexpr std::string_view kByteLevelRegex =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 Result<SplitBehavior> behavior_of(const char* key, const json& value) {
   const std::string name = text_of(member(value, "behavior"));
   if (name == "Isolated") return SplitBehavior::kIsolated;
@@ -185,7 +181,7 @@ Status read_pre_tokenizer(const json& root, TokenizerSpec& spec) {
             step.when = PreTokenizerStep::Prefix::kAlways;
           }
           if (flag_of(value, "use_regex", true)) {
-            ASSIGN_OR_RETURN(step.regex, Regex::compile(kByteLevelRegex));
+            ASSIGN_OR_RETURN(step.regex, Regex::compile(kGpt2Words));
           } else if (step.prefix.empty()) {
             return {};  // cuts nothing
           }

@@ -14,6 +14,12 @@
 
 namespace ponder {
 
+class GgufMetadata;
+
+// How GPT-2 cuts text into words: what ByteLevel does unless told not to.
+inline constexpr std::string_view kGpt2Words =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
 // No known vocabulary reaches 300,000; the bound keeps tables small whatever a file claims.
 inline constexpr int32_t kMaxVocabulary = 1 << 20;
 
@@ -39,6 +45,10 @@ struct TokenizerSpec {
 // From a Hugging Face tokenizer.json and, unless empty, tokenizer_config.json. Errors name the key
 // and what was expected.
 Result<TokenizerSpec> parse_tokenizer_json(std::string_view json, std::string_view config_json);
+
+// From a GGUF file's metadata, "tokenizer.ggml.*": model "gpt2" (merges over bytes, cut as
+// tokenizer.ggml.pre names) and "llama" (SentencePiece with scores). Errors name the key.
+Result<TokenizerSpec> parse_tokenizer_gguf(const GgufMetadata& metadata);
 
 // The byte alphabet of GPT-2 writes each byte as one printable character. The bytes that `text`
 // stands for; false if it has a character outside the alphabet.

@@ -4,11 +4,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/rng.h"
+#include "io/gguf.h"
 #include "text/bpe.h"
 #include "text/utf8.h"
 
@@ -365,6 +367,67 @@ TEST(Tokenizer, ErrorsNameTheKey) {
   }
   expect(with("/normalizer", nested), "nested");
   EXPECT_FALSE(Tokenizer::load_json(small().dump(), "[]").ok());
+}
+
+// A SentencePiece vocabulary: "▁ab" is made of "▁" "a" "b"; "ab" has the better score than "▁a".
+GgufMetadata small_spm() {
+  GgufMetadata meta;
+  meta.set("tokenizer.ggml.model", GgufValue::string("llama"));
+  meta.set("tokenizer.ggml.tokens", GgufValue::strings({"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>",
+                                                        "\xE2\x96\x81", "a", "b", "ab",
+                                                        "\xE2\x96\x81"
+                                                        "a",
+                                                        "\xE2\x96\x81"
+                                                        "ab"}));
+  meta.set("tokenizer.ggml.scores", GgufValue::f32s({0, 0, 0, 0, 0, -10, -11, -12, -1, -2, -3}));
+  meta.set("tokenizer.ggml.token_type", GgufValue::i32s({2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1}));
+  meta.set("tokenizer.ggml.bos_token_id", GgufValue::u32(1));
+  meta.set("tokenizer.ggml.eos_token_id", GgufValue::u32(2));
+  meta.set("tokenizer.ggml.unknown_token_id", GgufValue::u32(0));
+  return meta;
+}
+
+TEST(TokenizerGguf, SentencePiece) {
+  const auto loaded = Tokenizer::load_gguf(small_spm());
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  const Tokenizer& t = *loaded;
+  EXPECT_EQ(t.encode("ab a"), (Ids{1, 10, 9}));
+  EXPECT_EQ(encode(t, "aab"), (Ids{9, 8}));
+  EXPECT_EQ(encode(t, "a\xC3\xA9"), (Ids{9, 3, 4}));
+  EXPECT_EQ(encode(t, "axy"), (Ids{9, 0}));
+  EXPECT_EQ(encode(t, "</s>a"), (Ids{2, 9}));
+  EXPECT_EQ(t.decode(Ids{1, 10, 9, 3, 4}, true), "ab a\xC3\xA9");
+  EXPECT_EQ(t.eos_id(), 2);
+}
+
+TEST(TokenizerGguf, ErrorsNameTheKey) {
+  const auto expect = [](const char* key, GgufValue value) {
+    GgufMetadata meta = small_spm();
+    meta.set(std::string("tokenizer.ggml.") + key, std::move(value));
+    const auto result = Tokenizer::load_gguf(meta);
+    ASSERT_FALSE(result.ok()) << key;
+    EXPECT_NE(result.status().message().find(key), std::string::npos) << result.status().message();
+  };
+  expect("model", GgufValue::string("bert"));
+  expect("model", GgufValue::u32(1));
+  expect("tokens", GgufValue::strings({}));
+  expect("scores", GgufValue::f32s({0}));
+  expect("scores",
+         GgufValue::f32s(std::vector<double>(11, std::numeric_limits<double>::quiet_NaN())));
+  expect("token_type", GgufValue::i32s({1}));
+  expect("bos_token_id", GgufValue::u32(11));
+  GgufMetadata bpe = small_spm();
+  bpe.set("tokenizer.ggml.model", GgufValue::string("gpt2"));
+  EXPECT_NE(Tokenizer::load_gguf(bpe).status().message().find("pre"), std::string::npos);
+  bpe.set("tokenizer.ggml.pre", GgufValue::string("unheard-of"));
+  EXPECT_NE(Tokenizer::load_gguf(bpe).status().message().find("unheard-of"), std::string::npos);
+  bpe.set("tokenizer.ggml.pre", GgufValue::string("gpt-2"));
+  for (const char* merge : {"ab", "a x", "b a", " "}) {
+    bpe.set("tokenizer.ggml.merges", GgufValue::strings({"a b", merge}));
+    EXPECT_NE(Tokenizer::load_gguf(bpe).status().message().find("merges[1]"), std::string::npos);
+  }
+  bpe.set("tokenizer.ggml.merges", GgufValue::strings({"a b"}));
+  EXPECT_TRUE(Tokenizer::load_gguf(bpe).ok());
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ struct AdamWParams {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
-  double weight_decay = 0;  // 0 for norms and biases, by custom: the caller picks per tensor
+  double weight_decay = 0;
 };
 
 // The constants of one step, worked out in double and rounded once.

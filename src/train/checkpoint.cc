@@ -28,14 +28,18 @@ std::vector<NamedArray> named(const CheckpointArrays& a) {
   return out;
 }
 
-Result<Progress> progress_from(const std::map<std::string, std::string>& metadata, const std::string& recipe_hash) {
+Result<Progress> progress_from(const std::map<std::string, std::string>& metadata,
+                               const std::string& recipe_hash) {
   const auto get = [&](const char* key) {
     const auto found = metadata.find(key);
     return found == metadata.end() ? std::string() : found->second;
   };
-  if (get("format") != kFormat) return invalid(std::string("not a checkpoint: expected format ") + kFormat);
+  if (get("format") != kFormat)
+    return invalid(std::string("not a checkpoint: expected format ") + kFormat);
   if (get("recipe") != recipe_hash) {
-    return invalid("belongs to another recipe; start afresh in another --out, or resume with the recipe.toml of this run");
+    return invalid(
+        "belongs to another recipe; start afresh in another --out, or resume with the recipe.toml "
+        "of this run");
   }
   ASSIGN_OR_RETURN(const nlohmann::json json, parse_json(get("progress")));
   Progress p;
@@ -51,6 +55,9 @@ Result<Progress> progress_from(const std::map<std::string, std::string>& metadat
   } catch (const nlohmann::json::exception& e) {
     return invalid(std::string("progress: ") + e.what());
   }
+  const int64_t least =
+      std::min({p.stage, p.stage_step, p.global_step, p.optimizer_step, p.documents, p.tokens});
+  if (least < 0 || p.best_step < -1) return invalid("progress: expected counts of 0 or more");
   return p;
 }
 
@@ -76,8 +83,8 @@ Status write_checkpoint(const std::string& path, const std::string& recipe_hash,
     tensors.push_back(std::move(t));
   }
   RETURN_IF_ERROR(make_directories(fs::path(path).parent_path().string()));
-  return write_safetensors(path, tensors,
-                           {{"format", kFormat}, {"recipe", recipe_hash}, {"progress", progress.dump()}});
+  return write_safetensors(
+      path, tensors, {{"format", kFormat}, {"recipe", recipe_hash}, {"progress", progress.dump()}});
 }
 
 Result<Progress> read_checkpoint(const std::string& path, const std::string& recipe_hash,
@@ -87,10 +94,12 @@ Result<Progress> read_checkpoint(const std::string& path, const std::string& rec
   Result<Progress> progress = progress_from(file->metadata(), recipe_hash);
   if (!progress.ok()) return progress.status().with_prefix(path);
   for (const NamedArray& a : named(arrays)) {
-    ASSIGN_OR_RETURN(const StoredTensor* t, file->tensors().get(a.name));
+    const Result<const StoredTensor*> found = file->tensors().get(a.name);
+    if (!found.ok()) return found.status().with_prefix(path);
+    const StoredTensor* t = *found;
     if (t->dtype != DType::kF32 || t->bytes.size() != a.values.size_bytes()) {
-      return invalid(fmt::format("{}: {} holds {} bytes, this model needs {}", path, a.name, t->bytes.size(),
-                                 a.values.size_bytes()));
+      return invalid(fmt::format("{}: {} holds {} bytes, this model needs {}", path, a.name,
+                                 t->bytes.size(), a.values.size_bytes()));
     }
     std::copy(t->bytes.begin(), t->bytes.end(), std::as_writable_bytes(a.values).begin());
   }
@@ -106,17 +115,21 @@ std::vector<std::string> list_checkpoints(const std::string& run_dir) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(run_dir + "/checkpoints", error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.ends_with(".safetensors")) out.push_back(entry.path().string());
+    if (name.starts_with("step-") && name.ends_with(".safetensors"))
+      out.push_back(entry.path().string());
   }
   std::sort(out.begin(), out.end());
   return out;
 }
 
-void prune_checkpoints(const std::string& run_dir, const std::string& best) {
+void prune_checkpoints(const std::string& run_dir, const std::string& newest,
+                       const std::string& best) {
   std::error_code error;
   const std::vector<std::string> all = list_checkpoints(run_dir);
-  for (size_t i = 0; i + 2 < all.size(); ++i) {
-    if (all[i] != best) fs::remove(all[i], error);
+  const auto at = std::find(all.begin(), all.end(), newest);
+  if (at == all.end()) return;
+  for (auto it = all.begin(); it != all.end(); ++it) {
+    if (it != at && it + 1 != at && *it != best) fs::remove(*it, error);
   }
   std::vector<fs::path> temporary;
   for (const auto& entry : fs::directory_iterator(run_dir + "/checkpoints", error)) {

@@ -19,7 +19,7 @@ struct Progress {
   int64_t optimizer_step = 0;  // AdamW's t
   int64_t documents = 0;       // read in this stage
   int64_t tokens = 0;          // trained on in this stage
-  double best = -1;            // best score of the evaluations during this stage
+  double best = -1;            // best score of the evaluations during grpo stages so far
   int64_t best_step = -1;      // and the global step of its checkpoint
 };
 
@@ -30,17 +30,21 @@ struct CheckpointArrays {
 };
 
 // `recipe_hash` ties the file to its recipe.
-Status write_checkpoint(const std::string& path, const std::string& recipe_hash, const Progress& progress,
-                        const CheckpointArrays& arrays);
+Status write_checkpoint(const std::string& path, const std::string& recipe_hash,
+                        const Progress& progress, const CheckpointArrays& arrays);
 
-// kInvalid if the file is damaged or belongs to another recipe or model; the arrays may then hold anything.
+// kInvalid or kNotFound, naming the file, if it is damaged or belongs to another recipe or model;
+// the arrays may then hold anything.
 Result<Progress> read_checkpoint(const std::string& path, const std::string& recipe_hash,
                                  const CheckpointArrays& arrays);
 
 // Checkpoints of a run directory, oldest first.
 std::vector<std::string> list_checkpoints(const std::string& run_dir);
 std::string checkpoint_path(const std::string& run_dir, int64_t global_step);
-// Removes all but the newest two and `best` (may be empty), and temporary files of interrupted writes.
-void prune_checkpoints(const std::string& run_dir, const std::string& best);
+// After `newest` was written: removes all but it, the one before it and `best` (may be empty), and
+// temporary files of interrupted writes. Files of later steps go too: they are what a resumed run
+// could not read.
+void prune_checkpoints(const std::string& run_dir, const std::string& newest,
+                       const std::string& best);
 
 }  // namespace ponder

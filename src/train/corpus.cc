@@ -14,8 +14,8 @@ std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text)
   return tokenizer.encode(text, {.add_special = false});
 }
 
-Document solved(const Tokenizer& tokenizer, const std::string& prompt, const std::string& completion,
-                bool mask_prompt) {
+Document solved(const Tokenizer& tokenizer, const std::string& prompt,
+                const std::string& completion, bool mask_prompt) {
   Document out;
   out.ids = encode(tokenizer, prompt);
   const size_t prompt_size = out.ids.size();
@@ -59,8 +59,8 @@ TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus) {
   return p;
 }
 
-GeneratedCorpus::GeneratedCorpus(const Recipe& recipe, const Stage& stage, const Tokenizer& tokenizer,
-                                 uint64_t seed)
+GeneratedCorpus::GeneratedCorpus(const Recipe& recipe, const Stage& stage,
+                                 const Tokenizer& tokenizer, uint64_t seed)
     : task_(task_of(recipe)),
       tokenizer_(tokenizer),
       mixed_(task_params(recipe.task, recipe.corpus)),
@@ -76,11 +76,12 @@ Result<Document> GeneratedCorpus::document(uint64_t index, double progress) cons
   ASSIGN_OR_RETURN(const Example example, task_.make_example(params, seed_, index));
   const bool is_drill = !example.completion.starts_with("<");
   if (is_drill) return drill(tokenizer_, example, mask_prompt_);
-  return solved(tokenizer_, task_prompt(example.prompt), example.completion + "<eos>", mask_prompt_);
+  return solved(tokenizer_, task_prompt(example.prompt), example.completion + "<eos>",
+                mask_prompt_);
 }
 
-Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer, bool mask_prompt,
-                                             int64_t max_tokens) {
+Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer,
+                                             bool mask_prompt, int64_t max_tokens) {
   ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(path));
   const auto text_of = [](const nlohmann::json& row, const char* key) {
     const auto found = row.is_object() ? row.find(key) : row.end();
@@ -91,17 +92,22 @@ Result<std::vector<Document>> read_documents(const std::string& path, const Toke
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, reader.next(row));
     if (!more) break;
-    const std::string prompt = text_of(row, "prompt"), answer = text_of(row, "answer"), text = text_of(row, "text");
+    const std::string prompt = text_of(row, "prompt"), text = text_of(row, "text");
+    std::string answer = text_of(row, "completion");
+    if (answer.empty()) answer = text_of(row, "answer");
     const std::string where = fmt::format("{}:{}", path, reader.line());
     if (text.empty() && (prompt.empty() || answer.empty())) {
-      return invalid(where + R"(: expected strings "prompt" and "answer", or "text")");
+      return invalid(where + R"(: expected strings "prompt" and "completion", or "text")");
     }
-    out.push_back(text.empty() ? solved(tokenizer, task_prompt(prompt), answer + "<eos>", mask_prompt)
-                               : solved(tokenizer, "", text, false));
+    out.push_back(text.empty()
+                      ? solved(tokenizer, task_prompt(prompt), answer + "<eos>", mask_prompt)
+                      : solved(tokenizer, "", text, false));
     const auto size = static_cast<int64_t>(out.back().ids.size());
     if (size < 2) return invalid(where + ": the text has fewer than two tokens");
+    if (out.back().scored_from >= size) return invalid(where + ": the completion has no tokens");
     if (size > max_tokens) {
-      return exhausted(fmt::format("{}: {} tokens, more than the model's context of {}", where, size, max_tokens));
+      return exhausted(fmt::format("{}: {} tokens, more than the model's context of {}", where,
+                                   size, max_tokens));
     }
   }
   if (out.empty()) return invalid(path + ": has no rows");

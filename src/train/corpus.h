@@ -1,4 +1,5 @@
-// What pretrain and sft stages read, as token ids: generated documents of the recipe's task, or the rows of a jsonl file.
+// What pretrain and sft stages read, as token ids: generated documents of the recipe's task, or the
+// rows of a jsonl file.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,12 @@ struct Document {
 const Task& task_of(const Recipe& recipe);
 TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus);
 
-// Document number `index` of a stage that has used `progress` (0..1) of its tokens: drills alone in the first phase, then the
-// mixture. A pure function of its arguments.
+// Document number `index` of a stage that has used `progress` (0..1) of its tokens: drills alone in
+// the first phase, then the mixture. A pure function of its arguments.
 class GeneratedCorpus {
  public:
-  GeneratedCorpus(const Recipe& recipe, const Stage& stage, const Tokenizer& tokenizer, uint64_t seed);
+  GeneratedCorpus(const Recipe& recipe, const Stage& stage, const Tokenizer& tokenizer,
+                  uint64_t seed);
   Result<Document> document(uint64_t index, double progress) const;
 
  private:
@@ -37,9 +39,11 @@ class GeneratedCorpus {
   uint64_t seed_;
 };
 
-// All rows of a jsonl file: {"prompt", "answer"} (the prompt is put to the model as task_prompt() does, and masked if
-// `mask_prompt`) or {"text"} (scored whole). kInvalid names file, line and key; kExhausted a document over `max_tokens`.
-Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer, bool mask_prompt,
-                                             int64_t max_tokens);
+// All rows of a jsonl file: {"prompt", "completion"} (the prompt is put to the model as
+// task_prompt() does, and masked if `mask_prompt`; "answer" is another name for "completion") or
+// {"text"} (scored whole). kInvalid names file, line and key; kExhausted a document over
+// `max_tokens`.
+Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer,
+                                             bool mask_prompt, int64_t max_tokens);
 
 }  // namespace ponder

@@ -25,8 +25,8 @@ Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name
   // The same problems for every evaluation of a run, so that differences are paired.
   const uint64_t seed = static_cast<uint64_t>(recipe.seed) ^ hash64("evaluation problems");
   ASSIGN_OR_RETURN(const std::vector<Problem> problems,
-                   make_problem_set(task, task_params(spec, recipe.corpus), split_from(s.split), seed,
-                                    static_cast<size_t>(s.problems)));
+                   make_problem_set(task, task_params(spec, recipe.corpus), split_from(s.split),
+                                    seed, static_cast<size_t>(s.problems)));
   ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
                    make_engine(model, pool, s.problems * s.samples, 64, s.max_tokens));
   EvalSettings settings;
@@ -51,9 +51,11 @@ Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name
     const auto& [k, cons] = report.cons_at[i];
     row[fmt::format("pass@{}", k)] = report.pass_at[i].second.mean;
     if (k == 1) continue;
-    ASSIGN_OR_RETURN(const Estimate gain, paired_difference(cons.per_problem, report.pass1.per_problem));
     row[fmt::format("cons@{}", k)] = cons.mean;
     row[fmt::format("cons@{}_stderr", k)] = error_of(cons);
+    if (k < line.k) continue;  // the line and the gain are of the largest k
+    ASSIGN_OR_RETURN(const Estimate gain,
+                     paired_difference(cons.per_problem, report.pass1.per_problem));
     row["gain"] = gain.mean;  // cons@k - pass@1 on the same problems
     row["gain_stderr"] = error_of(gain);
     line.k = k;

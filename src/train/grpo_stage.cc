@@ -1,11 +1,14 @@
-// grpo: sample groups of answers, grade them, and move the policy towards the better ones of each group (Shao et al. 2024;
-// DeepSeek-R1, section 2.2).
+// grpo: sample groups of answers, grade them, and move the policy towards the better ones of each
+// group (Shao et al. 2024; DeepSeek-R1, section 2.2).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "eval/estimators.h"
 #include "train/advantages.h"
 #include "train/plan.h"
 #include "train/policy_loss.h"
@@ -44,15 +47,18 @@ struct UpdateReport {
   int64_t tokens = 0;    // forward and backward
 };
 
-Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64_t index, int64_t cap) {
+Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64_t index,
+                               int64_t cap) {
   Rollout out;
   const double start = seconds_now();
   const TaskParams params = task_params(t.recipe.task, t.recipe.corpus);
-  const SamplingParams sampling = sampling_of(t.tokenizer, t.seed_of("answers"), s.temperature, 1.0, cap);
+  const SamplingParams sampling =
+      sampling_of(t.tokenizer, t.seed_of("answers"), s.temperature, 1.0, cap);
   std::vector<RequestId> requests;
   for (int64_t j = 0; j < s.prompts_per_rollout; ++j) {
     const auto number = static_cast<uint64_t>(index * s.prompts_per_rollout + j);
-    ASSIGN_OR_RETURN(Problem problem, task_of(t.recipe).make_problem(params, Split::kTrain, t.seed_of("problems"), number));
+    ASSIGN_OR_RETURN(Problem problem, task_of(t.recipe).make_problem(
+                                          params, Split::kTrain, t.seed_of("problems"), number));
     Request request;
     request.prompt = t.tokenizer.encode(task_prompt(problem.prompt), {.add_special = false});
     request.n = static_cast<int32_t>(s.group);
@@ -78,8 +84,23 @@ Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64
   return out;
 }
 
-double reward_of(const std::string& name, const Grade& grade) {
-  return name == "format" ? grade.format : grade.accuracy;
+double reward_of(const std::string& name, const Stage& s, const Sample& sample, int64_t cap) {
+  if (name == "accuracy") return sample.grade.accuracy;
+  if (name == "format") return sample.grade.format;
+  if (name == "repetition") return repetition_reward(sample.answer.tokens, 3, -1.0);
+  if (name == "overlong") {
+    return overlong_reward(sample.tokens(), cap, std::min(cap, s.overlong_window));
+  }
+  PONDER_CHECK(name == "cosine", name);
+  return cosine_length_reward(sample.tokens(), cap, sample.grade.accuracy == 1, {0.5, 1.0},
+                              {-1.0, -0.5});
+}
+
+// Whether an answer that cannot move the policy is left out of the computation. Under bnpo its
+// tokens count in the normaliser all the same.
+bool is_idle(const Stage& s, const Sample& sample) {
+  return sample.masked ||
+         (sample.advantage == 0 && s.beta == 0 && s.skip_zero_variance && s.loss != "bnpo");
 }
 
 void grade_rollout(Trainer& t, const Stage& s, Rollout& rollout, int64_t cap) {
@@ -95,12 +116,15 @@ void grade_rollout(Trainer& t, const Stage& s, Rollout& rollout, int64_t cap) {
     sample.text = t.tokenizer.decode(body, false);
     sample.grade = task.grade(rollout.problems[sample.prompt], sample.text);
     const bool nothing = sample.truncated() && s.truncated == "zero_reward";
-    for (const RewardWeight& r : s.rewards) sample.rewards.push_back(nothing ? 0 : reward_of(r.name, sample.grade));
-    if (soft) sample.rewards.push_back(overlong_reward(sample.tokens(), cap, std::min(cap, s.overlong_window)));
+    for (const RewardWeight& r : s.rewards) {
+      sample.rewards.push_back(nothing ? 0 : reward_of(r.name, s, sample, cap));
+    }
+    if (soft) sample.rewards.push_back(reward_of("overlong", s, sample, cap));
     sample.masked = sample.truncated() && s.truncated == "mask";
     rewards.insert(rewards.end(), sample.rewards.begin(), sample.rewards.end());
   }
-  const Advantages a = compute_advantages(*advantage_kind_from(s.advantage), s.advantage_eps, s.group, weights, rewards);
+  const Advantages a = compute_advantages(*advantage_kind_from(s.advantage), s.advantage_eps,
+                                          s.group, weights, rewards);
   for (size_t i = 0; i < rollout.samples.size(); ++i) {
     rollout.samples[i].reward = a.rewards[i];
     rollout.samples[i].advantage = a.values[i];
@@ -139,7 +163,8 @@ struct Micro {
   std::vector<size_t> samples;  // in the order of the scored rows
 };
 
-// The samples of an update that can move the policy, in micro-batches of at most micro_tokens (or one answer).
+// The samples of an update that can move the policy, in micro-batches of at most micro_tokens (or
+// one answer).
 std::vector<Micro> pack(const Rollout& rollout, std::span<const size_t> chosen, const Stage& s) {
   std::vector<Micro> out;
   std::vector<std::span<const int32_t>> answers;
@@ -149,7 +174,8 @@ std::vector<Micro> pack(const Rollout& rollout, std::span<const size_t> chosen, 
     if (answers.empty()) return;
     const std::vector<int32_t>& ids = rollout.prompts[prompt];
     const int64_t size = family_tokens(static_cast<int64_t>(ids.size()), answers);
-    if (out.empty() || (out.back().batch.tokens() > 0 && out.back().batch.tokens() + size > s.micro_tokens)) {
+    if (out.empty() ||
+        (out.back().batch.tokens() > 0 && out.back().batch.tokens() + size > s.micro_tokens)) {
       out.emplace_back();
     }
     append_family(out.back().batch, ids, answers);
@@ -160,8 +186,9 @@ std::vector<Micro> pack(const Rollout& rollout, std::span<const size_t> chosen, 
   int64_t size = 0;
   for (size_t i : chosen) {
     const Sample& sample = rollout.samples[i];
-    if (sample.masked || (sample.advantage == 0 && s.beta == 0 && s.skip_zero_variance)) continue;
-    if (!answers.empty() && (sample.prompt != prompt || size + sample.tokens() > s.micro_tokens)) flush();
+    if (is_idle(s, sample)) continue;
+    if (!answers.empty() && (sample.prompt != prompt || size + sample.tokens() > s.micro_tokens))
+      flush();
     if (answers.empty()) size = static_cast<int64_t>(rollout.prompts[sample.prompt].size());
     prompt = sample.prompt;
     answers.push_back(sample.answer.tokens);
@@ -172,9 +199,21 @@ std::vector<Micro> pack(const Rollout& rollout, std::span<const size_t> chosen, 
   return out;
 }
 
+// Between sampler and trainer it must be exactly 0; infinite if one is not a number.
+double largest_difference(std::span<const float> a, std::span<const float> b) {
+  double out = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double d = std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    out = std::isnan(d) ? std::numeric_limits<double>::infinity() : std::max(out, d);
+    if (std::isinf(out)) break;
+  }
+  return out;
+}
+
 // Adds the gradient of one micro-batch. `fresh`: the policy is still the one that sampled.
-Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micro& micro, const PolicyLossParams& params,
-                  const PolicyTotals& totals, bool fresh, UpdateReport& report) {
+Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micro& micro,
+                  const PolicyLossParams& params, const PolicyTotals& totals, bool fresh,
+                  UpdateReport& report) {
   std::vector<int64_t> offsets = {0};
   std::vector<float> old, reference;
   std::vector<double> advantages;
@@ -190,71 +229,125 @@ Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micr
       reference.push_back(row.logprob);
     }
   }
-  t.learner.accumulate(micro.batch, temperature, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+  const auto loss_of = [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
     std::vector<float> logp(rows.size()), grad(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      logp[i] = rows[i].logprob;
-      if (!fresh) continue;
-      // The largest difference of a log-probability between sampler and trainer, which must be exactly 0; a NaN counts as one.
-      const double difference = std::fabs(static_cast<double>(logp[i]) - static_cast<double>(old[i]));
-      if (!(difference <= report.dlogp_max)) report.dlogp_max = difference;
+    for (size_t i = 0; i < rows.size(); ++i) logp[i] = rows[i].logprob;
+    if (fresh) {
+      report.dlogp_max = std::max(report.dlogp_max, largest_difference(logp, old));
+      report.compared += static_cast<int64_t>(rows.size());
     }
-    if (fresh) report.compared += static_cast<int64_t>(rows.size());
     const PolicyBatch batch{offsets, logp, old, reference, {}, {}, advantages};
     const PolicyLoss loss = policy_loss(params, batch, totals, grad);
     report.loss += loss.value;
     report.stats.merge(loss.stats);
     for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = grad[i];
-  });
+  };
+  t.learner.accumulate(micro.batch, temperature, loss_of);
   report.tokens += micro.batch.tokens();
   return {};
 }
 
-Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout, std::span<const size_t> chosen,
-                            bool fresh) {
+Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout,
+                            std::span<const size_t> chosen, bool fresh) {
   const PolicyLossParams params = loss_params(s);
   const std::vector<Micro> micros = pack(rollout, chosen, s);
   PolicyTotals totals;
   totals.sequences = static_cast<int64_t>(chosen.size());
   totals.micro_batches = std::max<int64_t>(1, static_cast<int64_t>(micros.size()));
-  for (size_t i : chosen) totals.tokens += rollout.samples[i].masked ? 0 : rollout.samples[i].tokens();
+  for (size_t i : chosen)
+    totals.tokens += rollout.samples[i].masked ? 0 : rollout.samples[i].tokens();
   UpdateReport report;
   for (const Micro& micro : micros) {
     RETURN_IF_ERROR(accumulate(t, s, rollout, micro, params, totals, fresh, report));
   }
   if (report.dlogp_max != 0) {
-    return invalid(fmt::format("{} step {}: sampler and trainer disagree on a log-probability by {:g}; they must be equal to "
-                               "the last bit. This is a defect of the program: please report it with the recipe and seed",
-                               s.name, t.progress.stage_step + 1, report.dlogp_max));
+    return invalid(fmt::format(
+        "{} step {}: sampler and trainer disagree on a log-probability by {:g}; they must be equal "
+        "to "
+        "the last bit. This is a defect of the program: please report it with the recipe and seed",
+        s.name, t.progress.stage_step + 1, report.dlogp_max));
   }
   report.lr = learning_rate(s, t.progress.stage_step, s.steps);
-  ASSIGN_OR_RETURN(report.grad_norm, t.learner.step(report.lr, adamw_of(s), s.clip));
+  const Result<double> norm = t.learner.step(report.lr, adamw_of(s), s.clip);
+  if (!norm.ok()) {
+    return norm.status().with_prefix(
+        fmt::format("stage {} step {}", s.name, t.progress.stage_step + 1));
+  }
+  report.grad_norm = *norm;
   return report;
 }
 
-struct Lengths {
-  double reward_mean = 0, reward_std = 0, accuracy = 0, format = 0, mean = 0, max = 0, clipped = 0, entropy = 0;
+// What a rollout looks like, for the metrics.
+struct RolloutStats {
+  double reward_mean = 0, reward_std = 0, accuracy = 0, format = 0, entropy = 0;
+  double length_mean = 0, length_min = 0, length_max = 0,
+         length_terminated = 0;  // tokens; the last: of those that ended
+  double clipped = 0;            // share of answers cut at the cap
+  double duplicates = 0;         // share of answers that another answer of their group repeats
+  double reflective = 0;         // words of doubt ("wait", "check") per answer
   int64_t tokens = 0;
+  std::map<std::string, double> rewards;     // mean by reward function
+  std::map<std::string, int64_t> verdicts;   // answers by reason code
+  std::map<std::string, double> difficulty;  // accuracy by the problems' difficulty
 };
 
-Lengths summarize(const Rollout& rollout) {
-  Lengths out;
+int64_t count_of(std::string_view text, std::string_view word) {
+  int64_t out = 0;
+  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + word.size())) ++out;
+  return out;
+}
+
+double duplicate_share(const Rollout& rollout, size_t group) {
+  int64_t repeated = 0;
+  for (size_t first = 0; first < rollout.samples.size(); first += group) {
+    std::map<std::span<const int32_t>, int64_t,
+             bool (*)(std::span<const int32_t>, std::span<const int32_t>)>
+        seen([](std::span<const int32_t> a, std::span<const int32_t> b) {
+          return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+        });
+    for (size_t i = first; i < first + group; ++i) ++seen[rollout.samples[i].answer.tokens];
+    for (const auto& [tokens, count] : seen) repeated += count > 1 ? count : 0;
+  }
+  return static_cast<double>(repeated) / static_cast<double>(rollout.samples.size());
+}
+
+RolloutStats summarize(const Rollout& rollout, const Stage& stage) {
+  RolloutStats out;
   const double n = static_cast<double>(rollout.samples.size());
+  double ended = 0;
+  std::map<std::string, double> asked;
+  out.length_min = std::numeric_limits<double>::max();
   for (const Sample& s : rollout.samples) {
+    const double length = static_cast<double>(s.tokens());
     out.reward_mean += s.reward / n;
     out.accuracy += s.grade.accuracy / n;
     out.format += s.grade.format / n;
-    out.max = std::max(out.max, static_cast<double>(s.tokens()));
+    out.length_min = std::min(out.length_min, length);
+    out.length_max = std::max(out.length_max, length);
     out.clipped += (s.truncated() ? 1 : 0) / n;
     out.tokens += s.tokens();
     for (float e : s.answer.entropies) out.entropy += static_cast<double>(e);
+    if (!s.truncated()) {
+      ended += 1;
+      out.length_terminated += length;
+    }
+    for (size_t r = 0; r < stage.rewards.size(); ++r)
+      out.rewards[stage.rewards[r].name] += s.rewards[r] / n;
+    ++out.verdicts[std::string(s.grade.reason)];
+    const std::string level = std::to_string(rollout.problems[s.prompt].difficulty);
+    asked[level] += 1;
+    out.difficulty[level] += s.grade.accuracy;
+    out.reflective += static_cast<double>(count_of(s.text, "wait") + count_of(s.text, "check")) / n;
   }
   for (const Sample& s : rollout.samples) {
     out.reward_std += (s.reward - out.reward_mean) * (s.reward - out.reward_mean) / n;
   }
+  for (auto& [level, right] : out.difficulty) right /= asked[level];
   out.reward_std = std::sqrt(out.reward_std);
   out.entropy /= static_cast<double>(std::max<int64_t>(1, out.tokens));
-  out.mean = static_cast<double>(out.tokens) / n;
+  out.length_mean = static_cast<double>(out.tokens) / n;
+  out.length_terminated /= std::max(1.0, ended);
+  out.duplicates = duplicate_share(rollout, static_cast<size_t>(stage.group));
   return out;
 }
 
@@ -277,7 +370,8 @@ Status write_completions(Trainer& t, const Stage& s, const Rollout& rollout) {
                                 {"finish_reason", finish_reason_name(sample.answer.reason)},
                                 {"verdict", std::string(sample.grade.reason)}};
     // Text of a byte-level vocabulary may end in half a character: such bytes are replaced.
-    RETURN_IF_ERROR(t.completions.append(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+    RETURN_IF_ERROR(
+        t.completions.append(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   }
   return {};
 }
@@ -286,8 +380,8 @@ struct PhaseSeconds {
   double sample = 0, reward = 0, forward = 0, backward = 0, optimizer = 0;
 };
 
-nlohmann::json metrics_row(const Rollout& rollout, const Lengths& l, const UpdateReport& u, const PhaseSeconds& phase,
-                           double seconds) {
+nlohmann::json metrics_row(const Rollout& rollout, const RolloutStats& l, const UpdateReport& u,
+                           const PhaseSeconds& phase, double seconds) {
   return {{"loss", u.loss},
           {"lr", u.lr},
           {"grad_norm", u.grad_norm},
@@ -299,10 +393,18 @@ nlohmann::json metrics_row(const Rollout& rollout, const Lengths& l, const Updat
           {"accuracy", l.accuracy},
           {"format_rate", l.format},
           {"frac_zero_std", rollout.frac_zero_std},
-          {"length_mean", l.mean},
-          {"length_max", l.max},
+          {"length_mean", l.length_mean},
+          {"length_min", l.length_min},
+          {"length_max", l.length_max},
+          {"length_terminated", l.length_terminated},
           {"clipped_ratio", l.clipped},
           {"entropy", l.entropy},
+          {"duplicates", l.duplicates},
+          {"reflective_words", l.reflective},
+          {"rewards", l.rewards},
+          {"verdicts", l.verdicts},
+          {"accuracy_by_difficulty", l.difficulty},
+          {"peak_memory_bytes", peak_memory_bytes()},
           {"kl", u.stats.kl()},
           {"ratio_min", u.stats.ratio_min},
           {"ratio_mean", u.stats.ratio_mean()},
@@ -319,8 +421,8 @@ nlohmann::json metrics_row(const Rollout& rollout, const Lengths& l, const Updat
           {"seconds_optimizer", phase.optimizer}};
 }
 
-void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const Lengths& l, const UpdateReport& u,
-                 double seconds, double mean_seconds) {
+void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const RolloutStats& l,
+                 const UpdateReport& u, double seconds, double mean_seconds) {
   if (!t.observer.step) return;
   StepReport r;
   r.stage = s.name;
@@ -333,7 +435,7 @@ void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const
   r.loss = u.loss;
   r.reward = l.reward_mean;
   r.accuracy = l.accuracy;
-  r.length = l.mean;
+  r.length = l.length_mean;
   const Sample& shown = rollout.samples[static_cast<size_t>(r.step) % rollout.samples.size()];
   r.sample_prompt = rollout.problems[shown.prompt].prompt;
   r.sample_answer = shown.text;
@@ -341,17 +443,20 @@ void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const
 }
 
 // The samples of every minibatch of one inner epoch.
-std::vector<std::vector<size_t>> minibatches(const Trainer& t, const Stage& s, size_t samples, int64_t rollout) {
+std::vector<std::vector<size_t>> minibatches(const Trainer& t, const Stage& s, size_t samples,
+                                             int64_t rollout) {
   std::vector<size_t> order(samples);
   for (size_t i = 0; i < samples; ++i) order[i] = i;
   const size_t count = static_cast<size_t>(s.minibatches_per_rollout);
   if (count > 1) {
-    Rng(t.seed_of("minibatches"), 0, static_cast<uint64_t>(rollout)).shuffle(std::span<size_t>(order));
+    Rng(t.seed_of("minibatches"), 0, static_cast<uint64_t>(rollout))
+        .shuffle(std::span<size_t>(order));
   }
   std::vector<std::vector<size_t>> out;
   for (size_t i = 0; i < count; ++i) {
     const size_t begin = samples * i / count, end = samples * (i + 1) / count;
-    std::vector<size_t> part(order.begin() + static_cast<int64_t>(begin), order.begin() + static_cast<int64_t>(end));
+    std::vector<size_t> part(order.begin() + static_cast<int64_t>(begin),
+                             order.begin() + static_cast<int64_t>(end));
     std::sort(part.begin(), part.end());  // answers to one prompt together
     out.push_back(std::move(part));
   }
@@ -370,8 +475,9 @@ Status refresh_reference(Trainer& t, const Stage& s) {
   return {};
 }
 
-Status evaluate_if_due(Trainer& t, const Stage& s) {
-  if (s.eval_every == 0 || t.progress.stage_step % s.eval_every != 0) return {};
+// `before`: the stage's step when this was last asked.
+Status evaluate_if_due(Trainer& t, const Stage& s, int64_t before) {
+  if (!is_due(s.eval_every, before, t.progress.stage_step)) return {};
   Stage settings = default_stage(StageKind::kEval);
   settings.problems = s.eval_problems;
   settings.samples = 1;
@@ -384,7 +490,7 @@ Status evaluate_if_due(Trainer& t, const Stage& s) {
   if (report.pass1.mean <= t.progress.best) return {};
   t.progress.best = report.pass1.mean;
   t.progress.best_step = t.progress.global_step;
-  return t.checkpoint_if_due(true);
+  return t.save_checkpoint();
 }
 
 }  // namespace
@@ -402,39 +508,46 @@ Result<bool> Trainer::run_grpo_stage() {
   const int64_t first = progress.stage_step;
   while (progress.stage_step < s.steps) {
     if (stop_requested()) {
-      RETURN_IF_ERROR(checkpoint_if_due(true));
+      RETURN_IF_ERROR(save_checkpoint());
       return false;
     }
     double start = seconds_now();
-    const int64_t index = progress.stage_step / per_rollout, cap = length_cap_at(s, progress.stage_step);
+    const int64_t before_rollout = progress.stage_step;
+    const int64_t index = progress.stage_step / per_rollout,
+                  cap = length_cap_at(s, progress.stage_step);
     ASSIGN_OR_RETURN(Rollout rollout, sample_rollout(*this, s, *engine, index, cap));
     grade_rollout(*this, s, rollout, cap);
-    const Lengths lengths = summarize(rollout);
+    const RolloutStats stats = summarize(rollout, s);
     bool fresh = true;
     for (int64_t u = 0; u < per_rollout && progress.stage_step < s.steps; ++u) {
-      const auto parts = minibatches(*this, s, rollout.samples.size(), index * s.inner_epochs + u / s.minibatches_per_rollout);
+      const auto parts = minibatches(*this, s, rollout.samples.size(),
+                                     index * s.inner_epochs + u / s.minibatches_per_rollout);
       const Learner::Seconds before = learner.seconds();
       ASSIGN_OR_RETURN(const UpdateReport report,
-                       update(*this, s, rollout, parts[static_cast<size_t>(u % s.minibatches_per_rollout)], fresh));
+                       update(*this, s, rollout,
+                              parts[static_cast<size_t>(u % s.minibatches_per_rollout)], fresh));
       ++progress.stage_step;
       ++progress.global_step;
       progress.tokens += report.tokens;
       if (fresh) RETURN_IF_ERROR(write_completions(*this, s, rollout));
       const Learner::Seconds& after = learner.seconds();
-      const PhaseSeconds phase{fresh ? rollout.sample_seconds : 0, fresh ? rollout.reward_seconds : 0,
-                               after.forward - before.forward, after.backward - before.backward,
+      const PhaseSeconds phase{fresh ? rollout.sample_seconds : 0,
+                               fresh ? rollout.reward_seconds : 0, after.forward - before.forward,
+                               after.backward - before.backward,
                                after.optimizer - before.optimizer};
       const double now = seconds_now();
-      RETURN_IF_ERROR(write_metrics(metrics_row(rollout, lengths, report, phase, now - start)));
-      report_step(*this, s, rollout, lengths, report, now - start,
+      RETURN_IF_ERROR(write_metrics(metrics_row(rollout, stats, report, phase, now - start)));
+      report_step(*this, s, rollout, stats, report, now - start,
                   (now - begun) / static_cast<double>(progress.stage_step - first));
       start = now;
       fresh = false;
       RETURN_IF_ERROR(refresh_reference(*this, s));
     }
-    RETURN_IF_ERROR(evaluate_if_due(*this, s));
+    RETURN_IF_ERROR(evaluate_if_due(*this, s, before_rollout));
     // Between rollouts only: a resumed run samples the next one again, to the same tokens.
-    RETURN_IF_ERROR(checkpoint_if_due(false));
+    if (is_due(s.checkpoint_every, before_rollout, progress.stage_step)) {
+      RETURN_IF_ERROR(save_checkpoint());
+    }
   }
   return true;
 }

@@ -11,7 +11,8 @@ namespace {
 
 class Stopwatch {
  public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(std::chrono::steady_clock::now()) {}
+  explicit Stopwatch(double& seconds)
+      : seconds_(seconds), start_(std::chrono::steady_clock::now()) {}
   ~Stopwatch() {
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
@@ -52,7 +53,8 @@ void Learner::accumulate(const PackedBatch& batch, float temperature, const Loss
   tape_.backward(cx);
 }
 
-std::vector<LogprobRow> Learner::score(const Model& model, const PackedBatch& batch, float temperature) {
+std::vector<LogprobRow> Learner::score(const Model& model, const PackedBatch& batch,
+                                       float temperature) {
   const Stopwatch watch(seconds_.forward);
   arena_.reset();
   Ctx cx{pool_, arena_, scratch_};
@@ -71,7 +73,7 @@ Result<double> Learner::step(double lr, const AdamWParams& params, double clip) 
             [&](int64_t begin, int64_t end, int) { sum_squares(g, begin, end, partials); });
   const double norm = global_norm(partials);
   if (!std::isfinite(norm)) {
-    return invalid("the gradient is not finite; lower lr or set clip, and resume from the last checkpoint");
+    return invalid("the gradient is not finite; lower lr or set clip, and train in another --out");
   }
   ++steps_;
   const AdamWStep constants = adamw_step(params, lr, steps_, clip_scale(norm, clip));

@@ -1,5 +1,5 @@
-// A model under training: forward and backward passes that add up gradients, and the optimizer step on the one weight buffer
-// that the sampler reads.
+// A model under training: forward and backward passes that add up gradients, and the optimizer step
+// on the one weight buffer that the sampler reads.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,26 @@ namespace ponder {
 
 class Learner {
  public:
-  // Given the scored rows of a batch, sets d loss / d (logprob, lse, mean) of each; entropy's is ignored.
-  using LossFunction = std::function<void(std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows)>;
+  // Given the scored rows of a batch, sets d loss / d (logprob, lse, mean) of each; entropy's is
+  // ignored.
+  using LossFunction =
+      std::function<void(std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows)>;
 
   // The model must outlive this; gradients are attached to it.
   Learner(Model& model, ThreadPool& pool);
 
-  // Adds the gradient of a loss on `batch` to the model's. Bits do not depend on the number of threads.
+  // Adds the gradient of a loss on `batch` to the model's. Bits do not depend on the number of
+  // threads.
   void accumulate(const PackedBatch& batch, float temperature, const LossFunction& loss);
 
-  // The scored rows of `batch` under `model`, without gradients: bit for bit what accumulate() hands to its loss for the
-  // model being trained, and what the engine gives for the tokens that it draws.
+  // The scored rows of `batch` under `model`, without gradients: bit for bit what accumulate()
+  // hands to its loss for the model being trained, and what the engine gives for the tokens that it
+  // draws.
   std::vector<LogprobRow> score(const Model& model, const PackedBatch& batch, float temperature);
 
-  // Clips to the global norm `clip` (0: not), takes an AdamW step with rate lr and clears the gradients. Returns the norm before
-  // the clip; kInvalid, and nothing is changed, if it is not finite.
+  // Clips to the global norm `clip` (0: not), takes an AdamW step with rate lr and clears the
+  // gradients. Returns the norm before the clip; kInvalid, and nothing is changed, if it is not
+  // finite.
   Result<double> step(double lr, const AdamWParams& params, double clip);
 
   // Optimizer state, as checkpoints keep it. Moments are in the layout of Model::flat_weights().

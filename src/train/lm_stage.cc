@@ -29,7 +29,7 @@ class Documents {
   int64_t total_tokens(const Stage& stage) const {
     if (stage.tokens > 0) return stage.tokens;
     int64_t total = 0;
-    for (const Document& d : rows_) total += static_cast<int64_t>(d.ids.size());
+    for (const Document& d : rows_) total += static_cast<int64_t>(d.ids.size()) - 1;
     return total * std::max<int64_t>(1, stage.epochs);
   }
 
@@ -40,7 +40,8 @@ class Documents {
     if (epoch != epoch_) {
       order_.resize(rows_.size());
       for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<uint32_t>(i);
-      Rng(seed_, hash64("epoch"), static_cast<uint64_t>(epoch)).shuffle(std::span<uint32_t>(order_));
+      Rng(seed_, hash64("epoch"), static_cast<uint64_t>(epoch))
+          .shuffle(std::span<uint32_t>(order_));
       epoch_ = epoch;
     }
     return rows_[order_[static_cast<size_t>(index % count)]];
@@ -68,9 +69,11 @@ Result<StepData> next_step(Trainer& t, const Stage& stage, Documents& documents,
     ++t.progress.documents;
     const int64_t size = static_cast<int64_t>(d.ids.size()) - 1;
     if (size > t.model.config().max_position_embeddings) {
-      return invalid(fmt::format("a document of {} tokens is longer than max_position_embeddings", size));
+      return invalid(
+          fmt::format("a document of {} tokens is longer than max_position_embeddings", size));
     }
-    if (out.batches.empty() || out.batches.back().tokens() + size > stage.micro_tokens) out.batches.emplace_back();
+    if (out.batches.empty() || out.batches.back().tokens() + size > stage.micro_tokens)
+      out.batches.emplace_back();
     append_document(out.batches.back(), d.ids, d.scored_from);
     out.tokens += size;
   }
@@ -79,22 +82,24 @@ Result<StepData> next_step(Trainer& t, const Stage& stage, Documents& documents,
 }
 
 // Loss of one micro-batch; gradients go to the learner.
-double accumulate(Learner& learner, const PackedBatch& batch, const CrossEntropyParams& params, double scored) {
+double accumulate(Learner& learner, const PackedBatch& batch, const CrossEntropyParams& params,
+                  double scored) {
   double value = 0;
-  learner.accumulate(batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
-    std::vector<CrossEntropyRow> in(rows.size());
-    std::vector<CrossEntropyGrad> out(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      in[i] = {static_cast<double>(rows[i].logprob), static_cast<double>(rows[i].lse),
-               static_cast<double>(rows[i].mean), 1.0};
-    }
-    value = cross_entropy(params, in, scored, out);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      d_rows[i].logprob = static_cast<float>(out[i].logp_target);
-      d_rows[i].lse = static_cast<float>(out[i].lse);
-      d_rows[i].mean = static_cast<float>(out[i].mean_logp);
-    }
-  });
+  learner.accumulate(
+      batch, 1.0f, [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+        std::vector<CrossEntropyRow> in(rows.size());
+        std::vector<CrossEntropyGrad> out(rows.size());
+        for (size_t i = 0; i < rows.size(); ++i) {
+          in[i] = {static_cast<double>(rows[i].logprob), static_cast<double>(rows[i].lse),
+                   static_cast<double>(rows[i].mean), 1.0};
+        }
+        value = cross_entropy(params, in, scored, out);
+        for (size_t i = 0; i < rows.size(); ++i) {
+          d_rows[i].logprob = static_cast<float>(out[i].logp_target);
+          d_rows[i].lse = static_cast<float>(out[i].lse);
+          d_rows[i].mean = static_cast<float>(out[i].mean_logp);
+        }
+      });
   return value;
 }
 
@@ -112,7 +117,7 @@ Result<bool> Trainer::run_lm_stage() {
   note(fmt::format("{}: {} steps of {} tokens", s.name, steps, s.tokens_per_step));
   while (progress.stage_step < steps) {
     if (stop_requested()) {
-      RETURN_IF_ERROR(checkpoint_if_due(true));
+      RETURN_IF_ERROR(save_checkpoint());
       return false;
     }
     const double start = seconds_now();
@@ -122,7 +127,12 @@ Result<bool> Trainer::run_lm_stage() {
       loss += accumulate(learner, batch, loss_params, static_cast<double>(data.scored));
     }
     const double lr = learning_rate(s, progress.stage_step, steps);
-    ASSIGN_OR_RETURN(const double norm, learner.step(lr, adamw, s.clip));
+    const Result<double> stepped = learner.step(lr, adamw, s.clip);
+    if (!stepped.ok()) {
+      return stepped.status().with_prefix(
+          fmt::format("stage {} step {}", s.name, progress.stage_step + 1));
+    }
+    const double norm = *stepped;
     progress.tokens += data.tokens;
     ++progress.stage_step;
     ++progress.global_step;
@@ -147,7 +157,9 @@ Result<bool> Trainer::run_lm_stage() {
       r.loss = loss;
       observer.step(r);
     }
-    RETURN_IF_ERROR(checkpoint_if_due(false));
+    if (is_due(s.checkpoint_every, progress.stage_step - 1, progress.stage_step)) {
+      RETURN_IF_ERROR(save_checkpoint());
+    }
   }
   return true;
 }

@@ -6,9 +6,11 @@ namespace ponder {
 namespace {
 
 // Appends tokens at positions from `position` on and returns their first row.
-int32_t append_run(PackedBatch& batch, std::span<const int32_t> tokens, int64_t position, int64_t prefix_row) {
+int32_t append_run(PackedBatch& batch, std::span<const int32_t> tokens, int64_t position,
+                   int64_t prefix_row) {
   const int64_t row = batch.tokens();
-  batch.segments.push_back({row, static_cast<int64_t>(tokens.size()), position, prefix_row, nullptr});
+  batch.segments.push_back(
+      {row, static_cast<int64_t>(tokens.size()), position, prefix_row, nullptr});
   for (size_t i = 0; i < tokens.size(); ++i) {
     batch.ids.push_back(tokens[i]);
     batch.positions.push_back(static_cast<int32_t>(position + static_cast<int64_t>(i)));
@@ -55,7 +57,8 @@ void append_family(PackedBatch& batch, std::span<const int32_t> prompt,
 
 int64_t family_tokens(int64_t prompt, std::span<const std::span<const int32_t>> answers) {
   int64_t total = prompt;
-  for (const std::span<const int32_t>& answer : answers) total += static_cast<int64_t>(answer.size()) - 1;
+  for (const std::span<const int32_t>& answer : answers)
+    total += static_cast<int64_t>(answer.size()) - 1;
   return total;
 }
 

@@ -1,5 +1,5 @@
-// Documents and answers packed into one forward pass: no padding, and no attention from one to another (each is a segment with
-// positions of its own).
+// Documents and answers packed into one forward pass: no padding, and no attention from one to
+// another (each is a segment with positions of its own).
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,12 @@ struct PackedBatch {
   void clear();
 };
 
-// A document of at least two tokens; every token from index `scored_from` (at least 1) on is scored.
+// A document of at least two tokens; every token from index `scored_from` (at least 1) on is
+// scored.
 void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from);
 
-// A prompt and its answers, which all continue it: its keys and values are computed once. All answer tokens are scored, answer
-// after answer. REQUIRES: nothing empty
+// A prompt and its answers, which all continue it: its keys and values are computed once. All
+// answer tokens are scored, answer after answer. REQUIRES: nothing empty
 void append_family(PackedBatch& batch, std::span<const int32_t> prompt,
                    std::span<const std::span<const int32_t>> answers);
 

@@ -51,8 +51,9 @@ struct TokenizerFiles {
 Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
   if (recipe.model.path.empty()) {
     const bool whole = recipe.tokenizer.numbers == "whole";
-    return TokenizerFiles{symbol_tokenizer_json(whole ? SymbolNumbers::kWhole : SymbolNumbers::kDigits),
-                          symbol_tokenizer_config_json()};
+    return TokenizerFiles{
+        symbol_tokenizer_json(whole ? SymbolNumbers::kWhole : SymbolNumbers::kDigits),
+        symbol_tokenizer_config_json()};
   }
   TokenizerFiles out;
   ASSIGN_OR_RETURN(out.tokenizer_json, read_file(recipe.model.path + "/tokenizer.json"));
@@ -61,47 +62,98 @@ Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
   return out;
 }
 
-Result<Model> make_model(const Recipe& recipe, const Tokenizer& tokenizer) {
-  Result<Model> model = recipe.model.path.empty()
-                            ? Model::create(config_of(recipe.model, tokenizer), static_cast<uint64_t>(recipe.seed))
-                            : Model::load(recipe.model.path, Model::Use::kTraining);
-  if (!model.ok()) return model.status();
-  if (tokenizer.vocab_size() > model->config().vocab_size) {
-    return invalid(fmt::format("model.vocab_size: the tokenizer has {} tokens, the model's embedding {}; expected at least as "
-                               "many rows as tokens",
-                               tokenizer.vocab_size(), model->config().vocab_size));
+Result<Model> make_model(const Recipe& recipe, const std::string& recipe_file,
+                         const Tokenizer& tokenizer) {
+  const ModelSpec& m = recipe.model;
+  const auto check_vocabulary = [&](const char* key, int64_t rows) {
+    if (tokenizer.vocab_size() <= rows) return Status();
+    return invalid(
+        fmt::format("{}: {}: the tokenizer has {} tokens, the model's embedding {}; expected at "
+                    "least as many rows as tokens",
+                    recipe_file, key, tokenizer.vocab_size(), rows));
+  };
+  if (m.path.empty()) {
+    RETURN_IF_ERROR(check_vocabulary("model.vocab_size", m.vocab_size));
+    return Model::create(config_of(m, tokenizer), static_cast<uint64_t>(recipe.seed),
+                         {m.init != "normal", m.initializer_range});
   }
+  ASSIGN_OR_RETURN(Model model, Model::load(m.path, Model::Use::kTraining));
+  RETURN_IF_ERROR(check_vocabulary("model.path", model.config().vocab_size));
   return model;
+}
+
+// Refused before any work is done, not when the stage's turn comes.
+Status check_stages(const Recipe& recipe, const std::string& recipe_file) {
+  for (const Stage& s : recipe.stages) {
+    if (s.kind == StageKind::kPretrain || s.kind == StageKind::kSft || s.kind == StageKind::kGrpo ||
+        s.kind == StageKind::kEval) {
+      continue;
+    }
+    return unsupported(
+        fmt::format("{}: stage {}: kind {} is not available in this version; expected pretrain, "
+                    "sft, grpo or eval",
+                    recipe_file, s.name, stage_kind_name(s.kind)));
+  }
+  return {};
+}
+
+// Removes what a killed run was just writing: NAME.*.tmp of the run's own files.
+void remove_temporaries(const std::string& out) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (const char* name :
+       {"recipe.toml.", "summary.json.", "report.html.", "checkpoints/", "model/"}) {
+    const fs::path prefix = fs::path(out) / name;
+    for (const auto& entry : fs::directory_iterator(prefix.parent_path(), error)) {
+      const std::string file = entry.path().filename().string();
+      if (file.starts_with(prefix.filename().string()) && file.ends_with(".tmp"))
+        found.push_back(entry.path());
+    }
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
 }
 
 // The run directory must be new, or be resumed with the recipe that it was begun with.
 Status prepare_directory(const RunOptions& options, const std::string& recipe_text) {
   const std::string recipe_file = options.out + "/recipe.toml";
   RETURN_IF_ERROR(make_directories(options.out));
-  const bool begun = fs::exists(recipe_file);
-  if (begun && !options.resume) {
-    return invalid(options.out + ": holds a run already; go on with --resume, or choose another --out");
+  std::error_code error;
+  const bool begun = fs::exists(recipe_file, error);
+  const bool rest =
+      fs::exists(options.out + kMetrics, error) || !list_checkpoints(options.out).empty();
+  if ((begun || rest) && !options.resume) {
+    return invalid(options.out +
+                   ": holds a run already; go on with --resume, or choose another --out");
   }
   if (begun) {
     ASSIGN_OR_RETURN(const std::string before, read_file(recipe_file));
     if (before != recipe_text) {
-      return invalid(recipe_file + ": the run was begun with another recipe; resume with that one, or choose another --out");
+      return invalid(
+          recipe_file +
+          ": the run was begun with another recipe; resume with that one, or choose another --out");
     }
+    remove_temporaries(options.out);
     return {};
   }
+  remove_temporaries(options.out);
   return write_file_atomic(recipe_file, recipe_text);
 }
 
 // The newest checkpoint that reads; none: the run starts from the beginning.
 Result<Progress> resume(Trainer& t) {
-  std::vector<std::string> all = list_checkpoints(t.options.out);
+  const std::vector<std::string> all = list_checkpoints(t.options.out);
+  const std::vector<Stage>& stages = t.recipe.stages;
   Status last;
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
-    const auto needs_reference = [&](const Progress&) { return t.reference != nullptr; };
+    t.reference.reset();
     Result<Progress> p = read_checkpoint(*path, t.recipe_hash, t.arrays());
-    if (p.ok()) {
-      const Stage& s = t.recipe.stages[std::min(static_cast<size_t>(p->stage), t.recipe.stages.size() - 1)];
-      if (s.kind == StageKind::kGrpo && s.beta > 0 && p->stage_step > 0 && !needs_reference(*p)) {
+    const auto stage = p.ok() ? static_cast<size_t>(p->stage) : 0;
+    if (p.ok() && stage > stages.size()) {
+      p = invalid(fmt::format("{}: stands in stage {} of {}", *path, stage + 1, stages.size()));
+    }
+    if (p.ok() && stage < stages.size()) {
+      const Stage& s = stages[stage];
+      if (s.kind == StageKind::kGrpo && s.beta > 0 && p->stage_step > 0) {
         ASSIGN_OR_RETURN(Model copy, Model::create(t.model.config(), 0));
         t.reference = std::make_unique<Model>(std::move(copy));
         p = read_checkpoint(*path, t.recipe_hash, t.arrays());
@@ -115,7 +167,19 @@ Result<Progress> resume(Trainer& t) {
     t.note("skipping " + last.message());
   }
   if (!all.empty()) return last;
+  t.note(t.options.out + ": no checkpoint yet, starting from the beginning");
   return Progress{};
+}
+
+// A number or text of a row; 0 or empty where there is none.
+double number_in(const nlohmann::json& row, const std::string& key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string text_in(const nlohmann::json& row, const std::string& key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 // Seconds by phase over the whole run, resumed parts included, from the metrics that it wrote.
@@ -126,12 +190,11 @@ Result<nlohmann::json> phase_seconds(const std::string& out) {
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, reader.next(row));
     if (!more) break;
-    const double whole = row.value("seconds", 0.0);
-    seconds[row.value("stage", std::string())] += whole;
+    const double whole = number_in(row, "seconds");
+    seconds[text_in(row, "stage")] += whole;
     seconds["all stages"] += whole;
     for (const char* phase : {"sample", "reward", "forward", "backward", "optimizer"}) {
-      const std::string key = std::string("seconds_") + phase;
-      if (row.contains(key)) seconds[phase] += row[key].get<double>();
+      seconds[phase] += number_in(row, std::string("seconds_") + phase);
     }
   }
   return nlohmann::json(seconds);
@@ -143,12 +206,11 @@ Status write_results(Trainer& t, const TokenizerFiles& files, double wall) {
   RETURN_IF_ERROR(t.model.save(folder));
   RETURN_IF_ERROR(write_file_atomic(folder + "/tokenizer.json", files.tokenizer_json));
   if (!files.tokenizer_config_json.empty()) {
-    RETURN_IF_ERROR(write_file_atomic(folder + "/tokenizer_config.json", files.tokenizer_config_json));
+    RETURN_IF_ERROR(
+        write_file_atomic(folder + "/tokenizer_config.json", files.tokenizer_config_json));
   }
   t.summary.weights_hash = t.model.weights_hash();
   ASSIGN_OR_RETURN(nlohmann::json phases, phase_seconds(out));
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
   nlohmann::json evals = nlohmann::json::object();
   for (const auto& [name, e] : t.summary.evals) {
     evals[name] = {{"pass@1", e.pass1}, {"stderr", e.stderr_of_mean}, {"length_mean", e.length}};
@@ -165,7 +227,7 @@ Status write_results(Trainer& t, const TokenizerFiles& files, double wall) {
                                   {"evals", evals},
                                   {"wall_seconds", wall},
                                   {"phases", phases},
-                                  {"peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
+                                  {"peak_memory_bytes", peak_memory_bytes()}};
   RETURN_IF_ERROR(write_file_atomic(out + "/summary.json", summary.dump(2) + "\n"));
   RETURN_IF_ERROR(write_report(out));
   t.note("wrote " + out + "/model, summary.json, report.html");
@@ -175,16 +237,18 @@ Status write_results(Trainer& t, const TokenizerFiles& files, double wall) {
 Result<bool> run_stage(Trainer& t) {
   switch (t.stage().kind) {
     case StageKind::kPretrain:
-    case StageKind::kSft: return t.run_lm_stage();
-    case StageKind::kGrpo: return t.run_grpo_stage();
+    case StageKind::kSft:
+      return t.run_lm_stage();
+    case StageKind::kGrpo:
+      return t.run_grpo_stage();
     case StageKind::kEval: {
       RETURN_IF_ERROR(t.run_eval_stage());
       return true;
     }
-    default: break;
+    default:
+      break;  // check_stages let none through
   }
-  return unsupported(fmt::format("stage {}: kind {} is not available in this version; expected pretrain, sft, grpo or eval",
-                                 t.stage().name, stage_kind_name(t.stage().kind)));
+  PONDER_CHECK(false, t.stage().name);
 }
 
 // Evaluations that a resumed run has behind it, for the summary.
@@ -195,12 +259,18 @@ Status recall_evals(Trainer& t) {
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, reader.next(row));
     if (!more) return {};
-    if (!row.contains("eval") || row.value("global_step", int64_t{0}) > t.progress.global_step) continue;
-    EvalLine line{row["eval"].get<std::string>(), row.value("pass@1", 0.0), row.value("stderr", 0.0), 0, 0,
-                  row.value("length_mean", 0.0)};
+    EvalLine line{
+        text_in(row, "eval"),         number_in(row, "pass@1"), number_in(row, "stderr"), 0, 0,
+        number_in(row, "length_mean")};
+    if (line.name.empty()) continue;
     for (const auto& [key, value] : row.items()) {
-      if (!key.starts_with("cons@") || key.find_first_not_of("0123456789", 5) != std::string::npos) continue;
-      line.k = std::stoll(key.substr(5));
+      if (!key.starts_with("cons@") || key.size() < 6 || key.size() > 12 || !value.is_number() ||
+          key.find_first_not_of("0123456789", 5) != std::string::npos) {
+        continue;
+      }
+      const int64_t k = std::stoll(key.substr(5));
+      if (k < line.k) continue;  // the largest, as when it was evaluated
+      line.k = k;
       line.cons = value.get<double>();
     }
     t.summary.evals.emplace_back(line.name, line);
@@ -214,14 +284,15 @@ Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool
   EngineOptions options;
   options.max_batch = std::min<int64_t>(answers, 256);
   options.chunk = 2048;
-  const int64_t context = std::min(model.config().max_position_embeddings, prompt_tokens + max_tokens);
+  const int64_t context =
+      std::min(model.config().max_position_embeddings, prompt_tokens + max_tokens);
   const int64_t pages = (context + KvCache::kPageKeys - 1) / KvCache::kPageKeys;
   options.pages = (options.max_batch + 64) * pages;
   return Engine::create(model, pool, options);
 }
 
-SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature, double top_p,
-                           int64_t max_tokens) {
+SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature,
+                           double top_p, int64_t max_tokens) {
   SamplingParams p;
   p.temperature = temperature;
   p.top_p = top_p;
@@ -229,6 +300,12 @@ SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double tem
   p.stop_ids = {tokenizer.eos_id()};
   p.seed = seed;
   return p;
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 AdamWParams adamw_of(const Stage& s) { return {s.betas[0], s.betas[1], s.eps, s.weight_decay}; }
@@ -257,28 +334,31 @@ Status Trainer::write_metrics(const nlohmann::json& row) {
   return metrics.append(full.dump());
 }
 
-Status Trainer::checkpoint_if_due(bool force) {
-  const int64_t every = stage().checkpoint_every;
-  if (!force && (every == 0 || progress.stage_step % every != 0)) return {};
+Status Trainer::save_checkpoint() {
   progress.optimizer_step = learner.steps();
   // The rows that the checkpoint counts on are on disk before it is.
   RETURN_IF_ERROR(metrics.sync());
   RETURN_IF_ERROR(completions.sync());
-  RETURN_IF_ERROR(write_checkpoint(checkpoint_path(options.out, progress.global_step), recipe_hash, progress, arrays()));
-  prune_checkpoints(options.out, progress.best_step < 0 ? "" : checkpoint_path(options.out, progress.best_step));
+  const std::string path = checkpoint_path(options.out, progress.global_step);
+  RETURN_IF_ERROR(write_checkpoint(path, recipe_hash, progress, arrays()));
+  prune_checkpoints(options.out, path,
+                    progress.best_step < 0 ? "" : checkpoint_path(options.out, progress.best_step));
   return {};
 }
 
-Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options, const RunObserver& observer) {
+Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
+                              const RunObserver& observer) {
   const double start = seconds_now();
+  RETURN_IF_ERROR(check_stages(recipe, options.recipe_file));
   const std::string recipe_text = recipe_to_toml(recipe);
   ASSIGN_OR_RETURN(const TokenizerFiles files, tokenizer_files(recipe));
-  ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::load_json(files.tokenizer_json, files.tokenizer_config_json));
-  ASSIGN_OR_RETURN(Model model, make_model(recipe, tokenizer));
+  ASSIGN_OR_RETURN(Tokenizer tokenizer,
+                   Tokenizer::load_json(files.tokenizer_json, files.tokenizer_config_json));
+  ASSIGN_OR_RETURN(Model model, make_model(recipe, options.recipe_file, tokenizer));
   RETURN_IF_ERROR(prepare_directory(options, recipe_text));
   ASSIGN_OR_RETURN(JsonlLog metrics, JsonlLog::open(options.out + kMetrics));
   ASSIGN_OR_RETURN(JsonlLog completions, JsonlLog::open(options.out + kCompletions));
-  ThreadPool pool(static_cast<int>(recipe.threads));
+  ThreadPool pool(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
   Trainer t{recipe,
             options,
             observer,
@@ -311,8 +391,10 @@ Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options, c
     Progress next;
     next.stage = t.progress.stage + 1;
     next.global_step = t.progress.global_step;
+    next.best = t.progress.best;
+    next.best_step = t.progress.best_step;
     t.progress = next;
-    if (done.kind != StageKind::kEval && next.stage < stages) RETURN_IF_ERROR(t.checkpoint_if_due(true));
+    if (done.kind != StageKind::kEval) RETURN_IF_ERROR(t.save_checkpoint());
   }
   t.summary.finished = true;
   t.summary.seconds = seconds_now() - start;

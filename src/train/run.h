@@ -1,5 +1,6 @@
-// Runs a recipe from its first stage to its last in a run directory (design: recipe.toml, metrics.jsonl, completions.jsonl,
-// checkpoints/, model/, summary.json, report.html), or goes on with one that was interrupted: bit for bit the same.
+// Runs a recipe from its first stage to its last in a run directory (design: recipe.toml,
+// metrics.jsonl, completions.jsonl, checkpoints/, model/, summary.json, report.html), or goes on
+// with one that was interrupted: bit for bit the same.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace ponder {
 struct StepReport {
   std::string stage;
   StageKind kind = StageKind::kPretrain;
-  int64_t step = 0;   // 1-based, of `steps`
+  int64_t step = 0;  // 1-based, of `steps`
   int64_t steps = 0;
   double seconds = 0;
   double tokens_per_second = 0;
@@ -29,22 +30,26 @@ struct StepReport {
 struct EvalLine {
   std::string name;
   double pass1 = 0, stderr_of_mean = 0;
-  int64_t k = 0;       // of cons, 0: none
+  int64_t k = 0;  // of cons, 0: none
   double cons = 0;
   double length = 0;
 };
 
 struct RunObserver {
-  std::function<void(const std::string& line)> note;  // a stage begins, batch algebra, a file is written
+  std::function<void(const std::string& line)>
+      note;  // a stage begins, batch algebra, a file is written
   std::function<void(const StepReport&)> step;
   std::function<void(const EvalLine&)> eval;
   std::function<bool()> stop;  // polled between steps: true ends the run after a checkpoint
 };
 
 struct RunOptions {
-  std::string out;       // the run directory
-  bool resume = false;   // go on in `out`; otherwise it must not hold a run yet
-  std::string build;     // version of this program, for summary.json
+  std::string out;                     // the run directory
+  bool resume = false;                 // go on in `out`; otherwise it must not hold a run yet
+  std::string recipe_file = "recipe";  // as errors name the recipe
+  std::string build;                   // version of this program, for summary.json
+  // Over recipe.threads, without entering recipe.toml: the result is the same. 0: the recipe's.
+  int threads = 0;
 };
 
 struct RunSummary {
@@ -54,6 +59,7 @@ struct RunSummary {
   bool finished = false;  // false: stopped on request
 };
 
-Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options, const RunObserver& observer);
+Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
+                              const RunObserver& observer);
 
 }  // namespace ponder

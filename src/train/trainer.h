@@ -23,6 +23,11 @@ inline double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// Whether what comes every so many steps (0: never) falls into the steps (before, now].
+inline bool is_due(int64_t every, int64_t before, int64_t now) {
+  return every > 0 && now / every > before / every;
+}
+
 struct Trainer {
   const Recipe& recipe;
   const RunOptions& options;
@@ -53,8 +58,8 @@ struct Trainer {
   Status run_eval_stage();
 
   Status write_metrics(const nlohmann::json& row);
-  // After an update: a checkpoint if one is due (or `force`).
-  Status checkpoint_if_due(bool force);
+  // Between policy updates only.
+  Status save_checkpoint();
   CheckpointArrays arrays();
   // Evaluates the model as it is and writes the metrics row.
   Result<EvalReport> evaluate_now(const Stage& settings, const std::string& name);
@@ -64,8 +69,10 @@ struct Trainer {
 Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool, int64_t answers,
                                             int64_t prompt_tokens, int64_t max_tokens);
 
-SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature, double top_p,
-                           int64_t max_tokens);
+SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature,
+                           double top_p, int64_t max_tokens);
+
+int64_t peak_memory_bytes();  // of this process
 
 AdamWParams adamw_of(const Stage& stage);
 double learning_rate(const Stage& stage, int64_t step, int64_t steps);

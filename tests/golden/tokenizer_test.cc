@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "io/gguf.h"
 #include "text/symbol_vocab.h"
 #include "text/utf8.h"
 
@@ -106,6 +107,50 @@ TEST_P(TokenizerGolden, EveryIdAgrees) {
   EXPECT_EQ(count, 150);
 }
 
+// The same vocabulary as a GGUF file would hold it.
+GgufMetadata metadata_of(const json& file, const std::string& pre) {
+  std::vector<std::string> tokens, merges;
+  std::vector<int64_t> types;
+  const auto put = [&](const std::string& token, size_t id, int64_t type) {
+    if (id >= tokens.size()) {
+      tokens.resize(id + 1);
+      types.resize(id + 1, 5);
+    }
+    tokens[id] = token;
+    types[id] = type;
+  };
+  for (const auto& [token, id] : file["model"]["vocab"].items()) put(token, id, 1);
+  for (const auto& added : file["added_tokens"]) {
+    put(added["content"], added["id"], added["special"].get<bool>() ? 3 : 4);
+  }
+  for (const auto& merge : file["model"]["merges"]) merges.push_back(merge);
+  GgufMetadata metadata;
+  metadata.set("tokenizer.ggml.model", GgufValue::string("gpt2"));
+  metadata.set("tokenizer.ggml.pre", GgufValue::string(pre));
+  metadata.set("tokenizer.ggml.tokens", GgufValue::strings(std::move(tokens)));
+  metadata.set("tokenizer.ggml.token_type", GgufValue::i32s(std::move(types)));
+  metadata.set("tokenizer.ggml.merges", GgufValue::strings(std::move(merges)));
+  return metadata;
+}
+
+TEST_P(TokenizerGolden, TheSameFromGgufMetadata) {
+  const std::map<std::string, std::string> pre = {{"deepseek_v3", "deepseek-v3"},
+                                                  {"deepseek_r1", "deepseek-v3"},
+                                                  {"qwen2_5", "qwen2"},
+                                                  {"deepseek_r1_distill_qwen", "deepseek-r1-qwen"},
+                                                  {"llama3_1", "llama-bpe"}};
+  const json file = json::parse(tokenizer_json(GetParam()));
+  auto tokenizer = Tokenizer::load_gguf(metadata_of(file, pre.at(GetParam())));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  std::ifstream rows(kFolder + "golden/" + GetParam() + ".jsonl");
+  for (std::string line; std::getline(rows, line);) {
+    const json row = json::parse(line);
+    const std::vector<int32_t> ids = row["ids"];
+    EXPECT_EQ(tokenizer->encode(row["text"].get<std::string>(), {.add_special = false}), ids);
+    EXPECT_EQ(tokenizer->decode(ids), row["decoded"]) << line;
+  }
+}
+
 // Of all planes, ASCII and white space more often than by chance. `nfc`: nothing that the NFC
 // normaliser might change.
 std::string random_text(Rng& rng, bool nfc) {
@@ -173,6 +218,37 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden,
                          testing::Values("deepseek_v3", "deepseek_r1", "qwen2_5",
                                          "deepseek_r1_distill_qwen", "llama3_1"),
                          [](const auto& test) { return std::string(test.param); });
+
+class VocabularyGolden : public testing::TestWithParam<const char*> {};
+
+// llama.cpp's test vectors for the vocabularies of GGUF files, without BOS.
+TEST_P(VocabularyGolden, EveryIdAgrees) {
+  const std::string path = kFolder + "llama_cpp_vocabs/ggml-vocab-" + GetParam() + ".gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  auto file = GgufFile::open(path);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  auto tokenizer = Tokenizer::load_gguf(file->metadata());
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  const std::string kBetween = "\n__ggml_vocab_test__\n";
+  std::string inputs = contents(path + ".inp") + kBetween;
+  std::ifstream outputs(path + ".out");
+  int count = 0;
+  for (std::string line; std::getline(outputs, line); ++count) {
+    const size_t end = inputs.find(kBetween);
+    ASSERT_NE(end, std::string::npos);
+    const std::string text = inputs.substr(0, end);
+    inputs.erase(0, end + kBetween.size());
+    std::istringstream numbers(line);
+    std::vector<int32_t> ids;
+    for (int32_t id = 0; numbers >> id;) ids.push_back(id);
+    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), ids) << json(text).dump();
+    EXPECT_EQ(tokenizer->decode(ids), text);
+  }
+  EXPECT_GE(count, 46);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, VocabularyGolden,
+                         testing::Values("deepseek-coder", "deepseek-llm", "gpt-2", "llama-spm"));
 
 TEST(SymbolVocabGolden, TaskStringsCutWithoutUnknownsAndComeBack) {
   const std::string folder = PONDER_SOURCE_DIR "/../shared/goldens/tasks/";

@@ -1,3 +1,5 @@
+#include <cpuid.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -21,6 +23,12 @@ namespace {
 const Kernels* forced = nullptr;
 std::string problem;
 
+// Leaf 1, ECX bit 29. By hand, because clang 14's __builtin_cpu_supports has no name for it.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1u) != 0;
+}
+
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> out;
   __builtin_cpu_init();
@@ -29,8 +37,7 @@ std::vector<const Kernels*> detect() {
       __builtin_cpu_supports("avx512vnni")) {
     out.push_back(&avx512::kKernels);
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) {
     out.push_back(&avx2::kKernels);
   }
   out.push_back(&reference::kKernels);

@@ -89,43 +89,47 @@ PONDER_INLINE void tile(const Product& m, int n_last) {
   }
 }
 
-// rows: a value of tile_rows() or, for strided operands, at most 4.
-template <bool kPacked>
-inline void tile_any(const Product& m, int rows, int panels, int n_last) {
-  if constexpr (kMaxPanels >= 2) {
-    if (panels == 2) {
-      switch (rows) {
-        case 12:
-          return tile<(kPacked ? 12 : 4), 2, kPacked>(m, n_last);
-        case 8:
-          return tile<(kPacked ? 8 : 4), 2, kPacked>(m, n_last);
-        case 4:
-          return tile<4, 2, kPacked>(m, n_last);
-        case 3:
-          return tile<3, 2, kPacked>(m, n_last);
-        case 2:
-          return tile<2, 2, kPacked>(m, n_last);
-        default:
-          return tile<1, 2, kPacked>(m, n_last);
-      }
-    }
-  }
+template <int P, bool kPacked>
+inline void tile_of(const Product& m, int rows, int n_last) {
+  constexpr int kMost = P > kMaxPanels ? 2 : kPacked ? kMaxRows : 4;
   switch (rows) {
     case 12:
-      return tile<(kPacked && kMaxRows >= 12 ? 12 : 4), 1, kPacked>(m, n_last);
+      return tile<(kMost >= 12 ? 12 : kMost), P, kPacked>(m, n_last);
     case 8:
-      return tile<(kPacked && kMaxRows >= 8 ? 8 : 4), 1, kPacked>(m, n_last);
+      return tile<(kMost >= 8 ? 8 : kMost), P, kPacked>(m, n_last);
     case 6:
-      return tile<(kPacked ? 6 : 4), 1, kPacked>(m, n_last);
+      return tile<(kMost >= 6 ? 6 : kMost), P, kPacked>(m, n_last);
     case 4:
-      return tile<4, 1, kPacked>(m, n_last);
+      return tile<(kMost >= 4 ? 4 : kMost), P, kPacked>(m, n_last);
     case 3:
-      return tile<3, 1, kPacked>(m, n_last);
+      return tile<(kMost >= 3 ? 3 : kMost), P, kPacked>(m, n_last);
     case 2:
-      return tile<2, 1, kPacked>(m, n_last);
+      return tile<2, P, kPacked>(m, n_last);
     default:
-      return tile<1, 1, kPacked>(m, n_last);
+      return tile<1, P, kPacked>(m, n_last);
   }
+}
+
+// rows: a value of tile_rows() or, for strided operands, at most 4. panels: at most widest(rows).
+template <bool kPacked>
+inline void tile_any(const Product& m, int rows, int panels, int n_last) {
+  if constexpr (kNarrowPanels >= 4) {
+    if (panels == 4) return tile_of<4, kPacked>(m, rows, n_last);
+    if (panels == 3) return tile_of<3, kPacked>(m, rows, n_last);
+  }
+  if constexpr (kNarrowPanels >= 2) {
+    if (panels == 2) return tile_of<2, kPacked>(m, rows, n_last);
+  }
+  tile_of<1, kPacked>(m, rows, n_last);
+}
+
+// The most panels that a tile may have when a product has this many rows.
+PONDER_INLINE int widest(int64_t rows) { return rows <= 2 ? kNarrowPanels : kMaxPanels; }
+
+// The panels of the next tile when n columns are left.
+PONDER_INLINE int panels_for(int64_t n, int most) {
+  const int64_t panels = (n + 15) / 16;
+  return panels < most ? static_cast<int>(panels) : most;
 }
 
 // All of c (rows, n) from strided operands: small products inside attention.
@@ -134,7 +138,7 @@ inline void product(Product m, int64_t rows, int64_t n) {
   const float* b = m.b;
   float* c = m.c;
   for (int64_t j = 0; j < n;) {
-    const int panels = n - j > 16 && kMaxPanels > 1 ? 2 : 1;
+    const int panels = panels_for(n - j, widest(rows));
     const int64_t width = n - j < 16 * panels ? n - j : 16 * panels;
     for (int64_t i = 0; i < rows; i += 4) {
       m.a = a + i * m.row_step;
@@ -190,7 +194,7 @@ void pack_panels(const float* x, int64_t ld, int64_t rows, int64_t cols, float* 
 void gemm(const float* a, int64_t depth, int64_t rows, int64_t k0, const float* b, int64_t b_stride,
           int64_t k, float* c, int64_t c_stride, int64_t ldc, int64_t n, bool accumulate) {
   for (int64_t j = 0; j < n;) {
-    const int panels = n - j > 16 && kMaxPanels > 1 ? 2 : 1;
+    const int panels = panels_for(n - j, widest(rows));
     const int64_t width = n - j < 16 * panels ? n - j : 16 * panels;
     for (int64_t i = 0; i < rows;) {
       const int r = tile_rows(rows - i);

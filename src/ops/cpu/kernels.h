@@ -124,13 +124,6 @@ struct Kernels {
   // out[i] = exp(logits[i] * inverse_temperature - max): the sampler's weights.
   void (*softmax_weights)(const float* logits, int64_t n, float inverse_temperature, float* out);
   void (*exp_array)(const float* x, float* out, int64_t count);  // tests and tables
-
-  double (*sum_squares)(const float* x, int64_t count);
-  // AdamW with decoupled decay first (train/adamw.h): g is multiplied by grad_scale, then cleared.
-  struct AdamW {
-    float lr, beta1, beta2, eps, weight_decay, grad_scale, correction1, correction2;
-  };
-  void (*adamw)(float* w, float* g, float* m, float* v, int64_t count, const AdamW& p);
 };
 
 // The instruction sets of this build that this machine runs, best first; never empty, the last is

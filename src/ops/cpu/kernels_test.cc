@@ -348,7 +348,7 @@ TEST(Dispatch, TablesAreDistinctAndComplete) {
   for (const Kernels* t : all) {
     // Every member from pack_rows on is a function pointer; none may be null.
     const auto* first = reinterpret_cast<void* const*>(&t->pack_rows);
-    const auto* last = reinterpret_cast<void* const*>(&t->adamw);
+    const auto* last = reinterpret_cast<void* const*>(&t->exp_array);
     for (const auto* f = first; f <= last; ++f) EXPECT_NE(*f, nullptr) << t->isa;
     for (const Kernels* other : all) {
       if (other == t) continue;

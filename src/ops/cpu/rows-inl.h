@@ -214,34 +214,3 @@ void softmax_weights(const float* logits, int64_t n, float inverse_temperature, 
 void exp_array(const float* x, float* out, int64_t count) {
   map(count, out, [&](int64_t i, int n) { return exp(load_any(x + i, n)); });
 }
-
-double sum_squares(const float* x, int64_t count) {
-  double total = 0;
-  for (int64_t i = 0; i < count; i += 256) {
-    F sum = zero();
-    for (int64_t j = i; j < count && j < i + 256; j += 16) {
-      const F v = load_any(x + j, tail(count - j));
-      sum = fma(v, v, sum);
-    }
-    total += static_cast<double>(reduce_add(sum));
-  }
-  return total;
-}
-
-void adamw(float* w, float* g, float* m, float* v, int64_t count, const Kernels::AdamW& p) {
-  const F decay = set1(1.0f - p.lr * p.weight_decay), scale = set1(p.grad_scale);
-  const F beta1 = set1(p.beta1), rest1 = set1(1.0f - p.beta1);
-  const F beta2 = set1(p.beta2), rest2 = set1(1.0f - p.beta2);
-  const F c1 = set1(p.correction1), c2 = set1(p.correction2), lr = set1(p.lr), eps = set1(p.eps);
-  for (int64_t i = 0; i < count; i += 16) {
-    const int n = tail(count - i);
-    const F grad = load_any(g + i, n) * scale;
-    const F mi = fma(beta1, load_any(m + i, n), rest1 * grad);
-    const F vi = fma(beta2, load_any(v + i, n), rest2 * grad * grad);
-    const F step = lr * (mi / c1) / (sqrt(vi / c2) + eps);
-    store_n(w + i, load_any(w + i, n) * decay - step, n);
-    store_n(m + i, mi, n);
-    store_n(v + i, vi, n);
-    store_n(g + i, zero(), n);
-  }
-}

@@ -237,52 +237,6 @@ TEST(Rows, LogprobRowOfLargeLogitsIsFinite) {
   });
 }
 
-TEST(Rows, SumSquares) {
-  for (int64_t n : {0, 1, 15, 16, 17, 255, 256, 257, 1000}) {
-    const auto x = random_floats(n, 16);
-    double expected = 0.0;
-    for (float v : x) expected += static_cast<double>(v) * static_cast<double>(v);
-    same_on_all("sum_squares " + std::to_string(n), [&](const Kernels& t) {
-      const double got = t.sum_squares(x.data(), n);
-      EXPECT_NEAR(got, expected, 1e-6 * expected);
-      const uint64_t bits = std::bit_cast<uint64_t>(got);
-      return std::vector<float>{std::bit_cast<float>(static_cast<uint32_t>(bits >> 32)),
-                                std::bit_cast<float>(static_cast<uint32_t>(bits))};
-    });
-  }
-}
-
-TEST(Rows, AdamW) {
-  const Kernels::AdamW p{.lr = 3e-3f,
-                         .beta1 = 0.9f,
-                         .beta2 = 0.95f,
-                         .eps = 1e-8f,
-                         .weight_decay = 0.1f,
-                         .grad_scale = 0.5f,
-                         .correction1 = 0.19f,
-                         .correction2 = 0.0975f};
-  for (int64_t n : {1, 7, 16, 17, 100}) {
-    const auto w0 = random_floats(n, 17), g0 = random_floats(n, 18), m0 = random_floats(n, 19);
-    const auto v0 = random_floats(n, 20, 0.01f, 1.0f);
-    same_on_all("adamw " + std::to_string(n), [&](const Kernels& t) {
-      Guarded w(w0), g(g0), m(m0), v(v0);
-      t.adamw(w.data(), g.data(), m.data(), v.data(), n, p);
-      for (int64_t i = 0; i < n; ++i) {
-        const double grad = 0.5 * static_cast<double>(g0[at(i)]);
-        const double mi = 0.9 * static_cast<double>(m0[at(i)]) + 0.1 * grad;
-        const double vi = 0.95 * static_cast<double>(v0[at(i)]) + 0.05 * grad * grad;
-        const double step = 3e-3 * (mi / 0.19) / (std::sqrt(vi / 0.0975) + 1e-8);
-        EXPECT_NEAR(static_cast<double>(m.data()[i]), mi, 3e-7);
-        EXPECT_NEAR(static_cast<double>(v.data()[i]), vi, 3e-7);
-        EXPECT_NEAR(static_cast<double>(w.data()[i]),
-                    static_cast<double>(w0[at(i)]) * (1 - 3e-4) - step, 3e-7);
-        EXPECT_EQ(g.data()[i], 0.0f);
-      }
-      return join({w.checked(), g.checked(), m.checked(), v.checked()});
-    });
-  }
-}
-
 // One head over pages in scrambled places; what no query may read is NaN.
 TEST(AttentionKernel, SameBitsOnAllTables) {
   for (int64_t dim : {8, 16, 24, 40}) {

@@ -11,6 +11,7 @@ namespace ponder::avx2 {
 
 constexpr int kMaxRows = 6;
 constexpr int kMaxPanels = 1;
+constexpr int kNarrowPanels = 2;
 constexpr const char* kIsaName = "avx2";
 
 struct F {

@@ -11,6 +11,8 @@ namespace ponder::avx512 {
 
 constexpr int kMaxRows = 12;   // microkernel tile: rows of activations
 constexpr int kMaxPanels = 2;  // and panels of 16 outputs
+constexpr int kNarrowPanels =
+    4;  // and panels of a tile of one or two rows: enough chains to hide latency
 constexpr const char* kIsaName = "avx512";
 
 struct F {

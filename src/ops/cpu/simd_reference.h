@@ -14,6 +14,7 @@ namespace ponder::reference {
 
 constexpr int kMaxRows = 4;
 constexpr int kMaxPanels = 1;
+constexpr int kNarrowPanels = 1;
 constexpr const char* kIsaName = "reference";
 
 struct F {

@@ -30,6 +30,4 @@ const Kernels kKernels = {
     logprob_row_grad,
     softmax_weights,
     exp_array,
-    sum_squares,
-    adamw,
 };

@@ -1,0 +1,67 @@
+#include "model/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "model/config.h"
+
+namespace ponder {
+namespace {
+
+Config config_of() {
+  Config c = Config::of("llama");
+  c.num_hidden_layers = 3;
+  c.num_attention_heads = 4;
+  c.num_key_value_heads = 2;
+  c.head_dim = 8;
+  return c;
+}
+
+// Floats of one page of one layer: 2 heads, keys and values, 64 positions of 8.
+constexpr int64_t kPage = 2 * 2 * 64 * 8;
+
+TEST(KvCache, LayersAndPagesLieSideBySide) {
+  EXPECT_EQ(KvCache::page_bytes(config_of()), 3 * kPage * 4);
+  const auto cache = KvCache::create(config_of(), 5);
+  ASSERT_TRUE(cache.ok());
+  EXPECT_EQ(cache->pages(), 5);
+  for (int64_t i = 0; i < 3; ++i) {
+    const KvLayer layer = cache->layer(i);
+    EXPECT_EQ(layer.page_stride, kPage);
+    EXPECT_EQ(layer.page_keys, 64);
+    EXPECT_EQ(layer.base - cache->layer(0).base, i * 5 * kPage);
+    layer.base[0] = 1;  // all of it is ours
+    layer.base[5 * kPage - 1] = 2;
+  }
+  EXPECT_DEATH(cache->layer(3), "index");
+  EXPECT_DEATH(cache->layer(-1), "index");
+}
+
+TEST(KvCache, CopiesAPageInEveryLayerAndNothingElse) {
+  auto cache = KvCache::create(config_of(), 4);
+  ASSERT_TRUE(cache.ok());
+  const auto value = [](int64_t layer, int64_t at) {
+    return static_cast<float>(layer * 9000 + at);
+  };
+  for (int64_t l = 0; l < 3; ++l) {
+    for (int64_t at = 0; at < 4 * kPage; ++at) cache->layer(l).base[at] = value(l, at);
+  }
+  cache->copy_page(1, 3);
+  for (int64_t l = 0; l < 3; ++l) {
+    for (int64_t at = 0; at < 4 * kPage; ++at) {
+      const int64_t from = at >= 3 * kPage ? at - 2 * kPage : at;
+      ASSERT_EQ(cache->layer(l).base[at], value(l, from)) << l << " " << at;
+    }
+  }
+}
+
+TEST(KvCache, MoreThanTheSystemHasIsAnError) {
+  const auto cache = KvCache::create(config_of(), INT64_MAX / KvCache::page_bytes(config_of()));
+  ASSERT_FALSE(cache.ok());
+  EXPECT_EQ(cache.status().code(), Code::kExhausted);
+  EXPECT_NE(cache.status().message().find("lower the context"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ponder

@@ -1,0 +1,135 @@
+#include "train/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include "core/test_folder.h"
+#include "text/symbol_vocab.h"
+
+namespace ponder {
+namespace {
+
+Tokenizer symbols() {
+  return std::move(Tokenizer::load_json(symbol_tokenizer_json(SymbolNumbers::kWhole),
+                                        symbol_tokenizer_config_json()))
+      .value();
+}
+
+Recipe recipe_of(const std::string& task) {
+  return std::move(parse_recipe("name = \"t\"\n[task]\nname = \"" + task +
+                                "\"\n[corpus]\ndrill_phase = 0.25\n"
+                                "[[stage]]\nkind = \"pretrain\"\nname = \"base\"\n"))
+      .value();
+}
+
+std::string text_of(const Tokenizer& t, const Document& d) { return t.decode(d.ids); }
+
+TEST(GeneratedCorpus, IsAPureFunctionOfItsArguments) {
+  const Tokenizer tokenizer = symbols();
+  for (const char* task : {"chain", "countdown"}) {
+    const Recipe recipe = recipe_of(task);
+    const GeneratedCorpus a(recipe, recipe.stages[0], tokenizer, 5),
+        b(recipe, recipe.stages[0], tokenizer, 5), other(recipe, recipe.stages[0], tokenizer, 6);
+    int different = 0;
+    for (uint64_t i = 40; i-- > 0;) {
+      const Document d = std::move(a.document(i, 0.5)).value();
+      EXPECT_EQ(d.ids, b.document(i, 0.5)->ids);
+      EXPECT_EQ(d.scored_from, b.document(i, 0.5)->scored_from);
+      different += d.ids != other.document(i, 0.5)->ids ? 1 : 0;
+    }
+    EXPECT_GT(different, 30) << task;
+  }
+}
+
+TEST(GeneratedCorpus, DrillsComeFirstAndAloneThenTheMixture) {
+  const Tokenizer tokenizer = symbols();
+  const Recipe recipe = recipe_of("chain");
+  const GeneratedCorpus corpus(recipe, recipe.stages[0], tokenizer, 5);
+  const auto drills = [&](double progress) {
+    int count = 0;
+    for (uint64_t i = 0; i < 400; ++i) {
+      const std::string text = text_of(tokenizer, *corpus.document(i, progress));
+      count += text.find("<user>") == std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(drills(0), 400);
+  EXPECT_EQ(drills(0.2499), 400);
+  EXPECT_NEAR(drills(0.25), 60, 30);  // 0.15 of them
+  EXPECT_NEAR(drills(1), 60, 30);
+}
+
+TEST(GeneratedCorpus, TheLossIsOnAnswersAlone) {
+  const Tokenizer tokenizer = symbols();
+  Recipe recipe = recipe_of("chain");
+  const GeneratedCorpus masked(recipe, recipe.stages[0], tokenizer, 5);
+  recipe.stages[0].mask_prompt = false;
+  const GeneratedCorpus whole(recipe, recipe.stages[0], tokenizer, 5);
+  for (uint64_t i = 0; i < 60; ++i) {
+    const Document d = std::move(masked.document(i, i < 10 ? 0 : 0.9)).value();
+    const auto at = static_cast<std::ptrdiff_t>(d.scored_from);
+    const std::span<const int32_t> prompt(d.ids.begin(), d.ids.begin() + at),
+        rest(d.ids.begin() + at, d.ids.end());
+    const std::string before = tokenizer.decode(prompt), after = tokenizer.decode(rest);
+    if (before.find("<user>") == std::string::npos) {
+      EXPECT_TRUE(before.starts_with("<bos>") && before.ends_with("=")) << before;
+      EXPECT_EQ(after.find("<eos>"), std::string::npos) << after;
+    } else {
+      EXPECT_TRUE(before.starts_with("<bos><user>") && before.ends_with("=?<assistant>")) << before;
+      EXPECT_TRUE(after.starts_with("<think>") && after.ends_with("</answer><eos>")) << after;
+    }
+    const Document w = std::move(whole.document(i, i < 10 ? 0 : 0.9)).value();
+    EXPECT_EQ(w.ids, d.ids);
+    EXPECT_EQ(w.scored_from, 1);
+  }
+}
+
+struct ReadDocuments : testing::Test {
+  Result<std::vector<Document>> read(const std::string& rows, bool mask = true,
+                                     int64_t most = 100) {
+    plant(folder / "rows.jsonl", rows);
+    return read_documents(folder / "rows.jsonl", tokenizer, mask, most);
+  }
+  void expect_refused(const std::string& rows, Code code, const std::string& part) {
+    const auto got = read(rows);
+    ASSERT_FALSE(got.ok()) << rows;
+    EXPECT_EQ(got.status().code(), code) << got.status().message();
+    EXPECT_NE(got.status().message().find(folder / "rows.jsonl"), std::string::npos);
+    EXPECT_NE(got.status().message().find(part), std::string::npos) << got.status().message();
+  }
+  TestFolder folder;
+  Tokenizer tokenizer = symbols();
+};
+
+TEST_F(ReadDocuments, PromptsWithCompletionsAndPlainText) {
+  const auto docs = read(
+      "{\"prompt\": \"1+2=?\", \"completion\": \"<think></think><answer>3</answer>\"}\n\n"
+      "{\"prompt\": \"1+2=?\", \"answer\": \"<answer>3</answer>\", \"id\": 7}\n"
+      "{\"text\": \"1+2=3;\"}\n");
+  ASSERT_TRUE(docs.ok()) << docs.status().message();
+  ASSERT_EQ(docs->size(), 3u);
+  EXPECT_EQ(text_of(tokenizer, docs->at(0)),
+            "<bos><user>1+2=?<assistant><think></think><answer>3</answer><eos>");
+  EXPECT_EQ(docs->at(0).scored_from, 8);
+  EXPECT_EQ(text_of(tokenizer, docs->at(1)), "<bos><user>1+2=?<assistant><answer>3</answer><eos>");
+  EXPECT_EQ(text_of(tokenizer, docs->at(2)), "1+2=3;");
+  EXPECT_EQ(docs->at(2).scored_from, 1);
+  EXPECT_EQ(read("{\"prompt\": \"1\", \"completion\": \"2\"}", false)->at(0).scored_from, 1);
+}
+
+TEST_F(ReadDocuments, BadRowsAreNamed) {
+  expect_refused("{\"text\": \"1+2\"}\n{\"prompt\": \"1\"}\n", Code::kInvalid, ":2: expected");
+  expect_refused("{\"text\": 12}\n", Code::kInvalid, ":1: expected");
+  expect_refused("[1, 2]\n", Code::kInvalid, ":1: expected");
+  expect_refused("{\"text\": \"1+2\"\n", Code::kInvalid, ":1: ");
+  expect_refused("{\"text\": \"1\"}\n", Code::kInvalid, "fewer than two tokens");
+  expect_refused("", Code::kInvalid, "no rows");
+  expect_refused("\n\n", Code::kInvalid, "no rows");
+  expect_refused("{\"text\": \"" + std::string(101, '+') + "\"}", Code::kExhausted,
+                 "101 tokens, more than the model's context of 100");
+  const auto missing = read_documents(folder / "none.jsonl", tokenizer, true, 10);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.status().code(), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace ponder
