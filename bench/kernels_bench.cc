@@ -46,7 +46,7 @@ void attention(State& state, const Kernels& t, int64_t rows, int64_t keys, int64
   const int64_t page_keys = (keys + 15) / 16 * 16;
   AttentionArgs args{
       q.data(),      out.data(), dim,  rows,
-      keys - rows,   dim,        0.2f, {page.data(), table, 0, page_keys * dim, page_keys},
+      keys - rows,   dim,        0.2f, {page.data(), table, 0, page_keys * dim, page_keys, 0},
       scratch.data()};
   for (auto _ : state) {
     t.attention(args);

@@ -114,14 +114,20 @@ struct SampleTime {
   double prefill = 0, decode = 0;  // seconds
 };
 
-// Every answer runs to `tokens` tokens; `prompts` prompts with `n` answers each. If `out` is given it gets the answers.
-Result<SampleTime> sample(const Model& model, ThreadPool& pool, int64_t prompts, int64_t n,
-                          int64_t prompt, int64_t tokens, std::vector<Output>* out) {
+// One engine serves all repeats, as in a server or a training run: only the first touches fresh memory.
+Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool, int64_t answers,
+                                            int64_t tokens) {
   EngineOptions options;
-  options.max_batch = std::min<int64_t>(256, prompts * n);
+  options.max_batch = std::min<int64_t>(512, answers);
   options.chunk = 2048;
-  options.pages = (options.max_batch + 64) * ((prompt + tokens) / KvCache::kPageKeys + 1);
-  ASSIGN_OR_RETURN(const auto engine, Engine::create(model, pool, options));
+  options.pages = (options.max_batch + 64) * (tokens / KvCache::kPageKeys + 1);
+  return Engine::create(model, pool, options);
+}
+
+// `prompts` prompts of `prompt` tokens with `n` answers each, which all run to `tokens` tokens. If `out` is given it gets them.
+Result<SampleTime> sample(Engine& engine, const Model& model, int64_t prompts, int64_t n,
+                          int64_t prompt, int64_t tokens, std::vector<Output>* out) {
+  const EngineStats before = engine.stats();
   std::vector<RequestId> ids;
   for (int64_t p = 0; p < prompts; ++p) {
     Request request;
@@ -129,15 +135,17 @@ Result<SampleTime> sample(const Model& model, ThreadPool& pool, int64_t prompts,
     request.n = static_cast<int32_t>(n);
     request.sampling.max_new_tokens = static_cast<int32_t>(tokens);
     request.key = static_cast<uint64_t>(p * n);
-    ASSIGN_OR_RETURN(const RequestId id, engine->submit(std::move(request)));
+    ASSIGN_OR_RETURN(const RequestId id, engine.submit(std::move(request)));
     ids.push_back(id);
   }
-  while (engine->busy()) RETURN_IF_ERROR(engine->step());
+  while (engine.busy()) RETURN_IF_ERROR(engine.step());
   for (RequestId id : ids) {
-    ASSIGN_OR_RETURN(Output output, engine->take(id));
+    ASSIGN_OR_RETURN(Output output, engine.take(id));
     if (out != nullptr) out->push_back(std::move(output));
   }
-  return SampleTime{engine->stats().prefill_seconds, engine->stats().decode_seconds};
+  const EngineStats after = engine.stats();
+  return SampleTime{after.prefill_seconds - before.prefill_seconds,
+                    after.decode_seconds - before.decode_seconds};
 }
 
 Status bench_inference(const Options& o) {
@@ -147,9 +155,11 @@ Status bench_inference(const Options& o) {
   std::vector<double> prefill;
   for (int64_t batch : o.batches) {
     std::vector<double> rates;
-    for (int i = 0; i < 3; ++i) {
+    ASSIGN_OR_RETURN(const auto engine, make_engine(model, pool, batch, o.prompt + o.generate));
+    for (int i = 0; i < 4; ++i) {
       ASSIGN_OR_RETURN(const SampleTime t,
-                       sample(model, pool, batch, 1, o.prompt, o.generate, nullptr));
+                       sample(*engine, model, batch, 1, o.prompt, o.generate, nullptr));
+      if (i == 0) continue;  // warms up
       prefill.push_back(static_cast<double>(batch * o.prompt) / t.prefill);
       rates.push_back(static_cast<double>(batch * o.generate) / t.decode);
     }
@@ -209,12 +219,13 @@ struct GrpoTime {
 };
 
 // 32 prompts x 16 answers of 48 tokens, one update on all of them.
-Result<GrpoTime> grpo_step(Learner& learner, const Model& model, ThreadPool& pool,
+constexpr int64_t kPrompts = 32, kGroup = 16, kPrompt = 16, kTokens = 48;
+
+Result<GrpoTime> grpo_step(Learner& learner, Engine& engine, const Model& model,
                            int64_t micro_tokens) {
-  constexpr int64_t kPrompts = 32, kGroup = 16, kPrompt = 16, kTokens = 48;
   const double start = now();
   std::vector<Output> outputs;
-  RETURN_IF_ERROR(sample(model, pool, kPrompts, kGroup, kPrompt, kTokens, &outputs).status());
+  RETURN_IF_ERROR(sample(engine, model, kPrompts, kGroup, kPrompt, kTokens, &outputs).status());
   const double sampled = now();
   PackedBatch batch;
   const auto flush = [&] {
@@ -266,15 +277,17 @@ Status bench_training(const Options& o) {
   // 6 N for the weights plus causal attention over half the length, forward and backward: as the peers count.
   const double flops = 6.0 * static_cast<double>(model.parameter_count()) +
                        6.0 * static_cast<double>(shape.layers * shape.hidden_size * 256);
+  ASSIGN_OR_RETURN(const auto engine,
+                   make_engine(model, pool, kPrompts * kGroup, kPrompt + kTokens));
   std::vector<double> train_rates, gemm, sample_rates, steps;
   for (int i = 0; i < 6; ++i) {
     gemm.push_back(f32_rate(pool));
     const double seconds = train_step(learner, c, micro, static_cast<uint64_t>(i));
-    ASSIGN_OR_RETURN(const GrpoTime grpo, grpo_step(learner, model, pool, micro));
+    ASSIGN_OR_RETURN(const GrpoTime grpo, grpo_step(learner, *engine, model, micro));
     if (i == 0) continue;  // warms up
     train_rates.push_back(16384.0 / seconds);
     steps.push_back(grpo.sample + grpo.train);
-    sample_rates.push_back(512.0 * 48.0 / grpo.sample);
+    sample_rates.push_back(static_cast<double>(kPrompts * kGroup * kTokens) / grpo.sample);
   }
   const double rate = median(train_rates);
   const nlohmann::json out = {{"tokens_per_second", rate},

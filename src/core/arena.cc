@@ -9,16 +9,10 @@ constexpr size_t kAlign = 64;
 constexpr size_t kChunk = size_t{16} << 20;
 }  // namespace
 
-Arena::~Arena() { free_chunks(); }
-
-void Arena::free_chunks() {
-  for (const Chunk& chunk : chunks_) ::operator delete (chunk.data, std::align_val_t{kAlign});
-  chunks_.clear();
-}
-
 void Arena::add_chunk(size_t size) {
-  chunks_.push_back(
-      {static_cast<std::byte*>(::operator new (size, std::align_val_t{kAlign})), size});
+  Pages data = allocate_pages(size);
+  if (data == nullptr) throw std::bad_alloc();
+  chunks_.push_back({std::move(data), size});
 }
 
 void Arena::rewind(size_t chunk, size_t used) {
@@ -26,7 +20,7 @@ void Arena::rewind(size_t chunk, size_t used) {
   used_ = used;
   if (chunk_ > 0 || used_ > 0 || chunks_.size() < 2) return;
   const size_t total = reserved_bytes();
-  free_chunks();
+  chunks_.clear();
   add_chunk(total);
 }
 
@@ -40,7 +34,7 @@ void* Arena::allocate(size_t bytes) {
     add_chunk(std::max(bytes, kChunk));
     used_ = 0;
   }
-  void* out = chunks_[chunk_].data + used_;
+  void* out = chunks_[chunk_].data.get() + used_;
   used_ += bytes;
   return out;
 }

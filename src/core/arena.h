@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/pages.h"
 #include "core/tensor.h"
 
 namespace ponder {
@@ -16,7 +17,6 @@ class Arena {
   Arena() = default;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  ~Arena();
 
   void* allocate(size_t bytes);
   template <typename T>
@@ -43,12 +43,11 @@ class Arena {
 
  private:
   struct Chunk {
-    std::byte* data;
+    Pages data;
     size_t size;
   };
   void rewind(size_t chunk, size_t used);
   void add_chunk(size_t size);
-  void free_chunks();
 
   std::vector<Chunk> chunks_;
   size_t chunk_ = 0;  // the chunk in use

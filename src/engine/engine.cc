@@ -43,7 +43,7 @@ Engine::Engine(const Model& model, ThreadPool& pool, const EngineOptions& option
       pool_(pool),
       options_(options),
       cache_(std::move(cache)),
-      table_(cache_),
+      table_(cache_.pages()),
       draws_(static_cast<size_t>(pool.size())) {}
 
 Engine::~Engine() = default;
@@ -235,7 +235,7 @@ void Engine::advance() {
     // The prompt is done: every answer goes on from its pages.
     group.begun = true;
     for (size_t i = 1; i < group.sequences.size(); ++i) {
-      group.sequences[i].pages = group.sequences[0].pages.fork();
+      group.sequences[i].pages = group.sequences[0].pages.fork(group.sequences[0].done);
       group.sequences[i].done = group.sequences[0].done;
     }
     if (group.output.answers.empty()) finish(group, 0, FinishReason::kLength);

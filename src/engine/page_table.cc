@@ -6,9 +6,8 @@
 
 namespace ponder {
 
-PageTable::PageTable(KvCache& cache)
-    : cache_(cache), references_(static_cast<size_t>(cache.pages()), 0) {
-  for (int64_t page = cache.pages(); page-- > 0;) free_.push_back(static_cast<int32_t>(page));
+PageTable::PageTable(int64_t pages) : references_(static_cast<size_t>(pages), 0) {
+  for (int64_t page = pages; page-- > 0;) free_.push_back(static_cast<int32_t>(page));
 }
 
 int32_t PageTable::take() {
@@ -30,39 +29,30 @@ PageList& PageList::operator=(PageList&& other) noexcept {
     release();
     table_ = other.table_;
     pages_ = std::exchange(other.pages_, {});
+    shared_ = std::exchange(other.shared_, 0);
   }
   return *this;
 }
 
-// Position `written` falls into a page that has content and that another list reads.
-bool PageList::must_copy(int64_t written) const {
-  if (written % KvCache::kPageKeys == 0) return false;
-  return table_->references(pages_[static_cast<size_t>(written / KvCache::kPageKeys)]) > 1;
+int64_t PageList::pages_to_reserve(int64_t tokens) const {
+  PONDER_CHECK(tokens > shared_);
+  const int64_t needed = PageTable::pages_for(shared_) + PageTable::pages_for(tokens - shared_);
+  return std::max<int64_t>(0, needed - size());
 }
 
-int64_t PageList::pages_to_reserve(int64_t written, int64_t count) const {
-  PONDER_CHECK(count > 0 && PageTable::pages_for(written) <= size());
-  const int64_t fresh = std::max<int64_t>(0, PageTable::pages_for(written + count) - size());
-  return fresh + (must_copy(written) ? 1 : 0);
-}
-
-bool PageList::reserve(int64_t written, int64_t count) {
-  if (pages_to_reserve(written, count) > table_->free_pages()) return false;
-  if (must_copy(written)) {
-    int32_t& page = pages_[static_cast<size_t>(written / KvCache::kPageKeys)];
-    const int32_t copy = table_->take();
-    table_->cache_.copy_page(page, copy);
-    table_->release(page);
-    page = copy;
-  }
-  while (size() < PageTable::pages_for(written + count)) pages_.push_back(table_->take());
+bool PageList::reserve(int64_t tokens) {
+  int64_t missing = pages_to_reserve(tokens);
+  if (missing > table_->free_pages()) return false;
+  for (; missing > 0; --missing) pages_.push_back(table_->take());
   return true;
 }
 
-PageList PageList::fork() const {
+PageList PageList::fork(int64_t written) const {
+  PONDER_CHECK(shared_ == 0 && PageTable::pages_for(written) <= size());
   PageList out(*table_);
-  out.pages_ = pages_;
-  for (int32_t page : pages_) table_->retain(page);
+  out.pages_.assign(pages_.begin(), pages_.begin() + PageTable::pages_for(written));
+  out.shared_ = written;
+  for (int32_t page : out.pages_) table_->retain(page);
   return out;
 }
 
@@ -72,6 +62,7 @@ void PageList::release() {
     table_->release(pages_.back());
     pages_.pop_back();
   }
+  shared_ = 0;
 }
 
 bool PageList::owns_a_page() const {

@@ -1,6 +1,6 @@
 // Which pages of the key-value cache belong to which sequence. Pages are counted references, so
-// that sequences with a common beginning share them; whoever writes to a shared page gets its own
-// copy first.
+// that sequences with a common beginning share them: what is shared is only read, and a sequence
+// that parts from another goes on in a page of its own, so that nothing is ever copied.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace ponder {
 // Hands out the pages of one cache. Not thread-safe.
 class PageTable {
  public:
-  // The cache must outlive the table, the table its lists.
-  explicit PageTable(KvCache& cache);
+  // The table must outlive its lists.
+  explicit PageTable(int64_t pages);
   PageTable(const PageTable&) = delete;
   PageTable& operator=(const PageTable&) = delete;
 
@@ -34,7 +34,6 @@ class PageTable {
   void release(int32_t page);
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
 
-  KvCache& cache_;
   std::vector<int32_t> references_;  // by page; 0: free
   std::vector<int32_t> free_;        // the last one is handed out next
 };
@@ -44,19 +43,23 @@ class PageList {
  public:
   explicit PageList(PageTable& table) : table_(&table) {}
   PageList(PageList&& other) noexcept
-      : table_(other.table_), pages_(std::exchange(other.pages_, {})) {}
+      : table_(other.table_),
+        pages_(std::exchange(other.pages_, {})),
+        shared_(std::exchange(other.shared_, 0)) {}
   PageList& operator=(PageList&& other) noexcept;
   ~PageList() { release(); }
 
-  // Makes positions [written, written + count) writable: new pages where there are none, a copy of
-  // a partly written page that others share. False, and nothing changed, if too few pages are free.
-  // REQUIRES: written positions have pages
-  bool reserve(int64_t written, int64_t count);
+  // Makes room for `tokens` positions in all. False, and nothing changed, if too few pages are free.
+  bool reserve(int64_t tokens);
   // The free pages that this reserve() would take.
-  int64_t pages_to_reserve(int64_t written, int64_t count) const;
+  int64_t pages_to_reserve(int64_t tokens) const;
 
-  // Another list of the same pages, all shared.
-  PageList fork() const;
+  // A list whose first `written` positions are those of this one; it goes on in pages of its own.
+  // This list may go on too: it writes behind what it shares. REQUIRES: shared() == 0, and pages for
+  // `written` positions
+  PageList fork(int64_t written) const;
+  // Positions at the start that are another list's, see Segment::prefix_keys.
+  int64_t shared() const { return shared_; }
   void release();
 
   bool empty() const { return pages_.empty(); }
@@ -66,10 +69,9 @@ class PageList {
   bool owns_a_page() const;
 
  private:
-  bool must_copy(int64_t written) const;
-
   PageTable* table_;
   std::vector<int32_t> pages_;
+  int64_t shared_ = 0;
 };
 
 }  // namespace ponder

@@ -65,9 +65,17 @@ void Engine::plan_sequence(Group& group, size_t index, Plan& plan) {
 
 // Takes pages from younger sequences if it must.
 bool Engine::reserve(Sequence& sequence, int64_t rows) {
-  while (!sequence.pages.reserve(sequence.done, rows)) {
+  while (!sequence.pages.reserve(sequence.done + rows)) {
     Sequence* victim = youngest_after(sequence);
-    if (victim == nullptr) return false;
+    if (victim == nullptr) {
+      // Alone it needs a page less than where it parts from its siblings: it starts afresh.
+      if (sequence.pages.shared() > 0) {
+        sequence.pages.release();
+        sequence.done = 0;
+        ++stats_.preemptions;
+      }
+      return false;
+    }
     victim->pages.release();
     victim->done = 0;
     ++stats_.preemptions;
@@ -97,6 +105,7 @@ void Engine::add_work(Group& group, size_t index, int64_t rows, bool decode) {
   segment.rows = rows;
   segment.position = sequence.done;
   segment.pages = sequence.pages.data();
+  segment.prefix_keys = sequence.pages.shared();
   segments_.push_back(segment);
   work_.push_back({&group, index, rows, decode});
   for (int64_t position = sequence.done; position < sequence.done + rows; ++position) {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
+#include "core/pages.h"
 #include "core/status.h"
 #include "ops/ops.h"
 
@@ -23,17 +23,10 @@ class KvCache {
   int64_t pages() const { return pages_; }
   // Bytes of one page over all layers.
   static int64_t page_bytes(const Config& config);
-  // Copies all layers of page `from` over page `to`.
-  void copy_page(int32_t from, int32_t to);
 
  private:
   KvCache() = default;
-  struct Unmap {
-    size_t bytes;
-    void operator()(float* data) const;
-  };
-  std::unique_ptr<float[], Unmap> data_{
-      nullptr, Unmap{0}};  // (layers, pages, kv_heads, 2, kPageKeys, head_dim)
+  Pages data_;  // (layers, pages, kv_heads, 2, kPageKeys, head_dim)
   int64_t layers_ = 0, pages_ = 0, page_size_ = 0;
 };
 

@@ -38,24 +38,6 @@ TEST(KvCache, LayersAndPagesLieSideBySide) {
   EXPECT_DEATH(cache->layer(-1), "index");
 }
 
-TEST(KvCache, CopiesAPageInEveryLayerAndNothingElse) {
-  auto cache = KvCache::create(config_of(), 4);
-  ASSERT_TRUE(cache.ok());
-  const auto value = [](int64_t layer, int64_t at) {
-    return static_cast<float>(layer * 9000 + at);
-  };
-  for (int64_t l = 0; l < 3; ++l) {
-    for (int64_t at = 0; at < 4 * kPage; ++at) cache->layer(l).base[at] = value(l, at);
-  }
-  cache->copy_page(1, 3);
-  for (int64_t l = 0; l < 3; ++l) {
-    for (int64_t at = 0; at < 4 * kPage; ++at) {
-      const int64_t from = at >= 3 * kPage ? at - 2 * kPage : at;
-      ASSERT_EQ(cache->layer(l).base[at], value(l, from)) << l << " " << at;
-    }
-  }
-}
-
 TEST(KvCache, MoreThanTheSystemHasIsAnError) {
   const auto cache = KvCache::create(config_of(), INT64_MAX / KvCache::page_bytes(config_of()));
   ASSERT_FALSE(cache.ok());

@@ -21,14 +21,6 @@ namespace {
 
 constexpr size_t kAlign = 64;
 
-// Null: no memory.
-std::byte* allocate_zeroed(size_t bytes) {
-  auto* data =
-      static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}, std::nothrow));
-  if (data != nullptr) std::memset(data, 0, bytes);
-  return data;
-}
-
 // Where each tensor of a layer goes.
 struct LayerField {
   const char* suffix;
@@ -85,10 +77,6 @@ std::vector<float> values_of(const Weight& w, const float* data) {
 
 }  // namespace
 
-void Model::Free::operator()(std::byte* data) const {
-  ::operator delete (data, std::align_val_t{kAlign});
-}
-
 Result<Model> ModelBuilder::lay_out(const Config& config,
                                     const std::function<DType(const TensorSpec&)>& type) {
   RETURN_IF_ERROR(validate(config));
@@ -116,7 +104,7 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
     size += (stored_bytes(w) + kAlign - 1) / kAlign * kAlign;
     model.parameters_.push_back({spec.name, w});
   }
-  model.buffer_.reset(allocate_zeroed(size));
+  model.buffer_ = allocate_pages(size);
   if (model.buffer_ == nullptr) {
     return exhausted(
         fmt::format("no memory for weights of {} bytes; choose a smaller model", size));
@@ -208,7 +196,7 @@ std::span<float> Model::flat_gradients() {
 
 void Model::attach_gradients() {
   flat_weights();  // checks that all are float32
-  gradients_.reset(allocate_zeroed(buffer_size_));
+  gradients_ = allocate_pages(buffer_size_);
   if (gradients_ == nullptr) throw std::bad_alloc();
   for (Parameter& p : parameters_) {
     const std::byte* data = static_cast<const std::byte*>(p.weight.data);

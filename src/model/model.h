@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/pages.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "model/config.h"
@@ -111,11 +112,8 @@ class Model {
   Model() = default;
   friend struct ModelBuilder;
 
-  struct Free {
-    void operator()(std::byte* data) const;
-  };
   std::unique_ptr<Config> config_;
-  std::unique_ptr<std::byte[], Free> buffer_, gradients_;
+  Pages buffer_, gradients_;
   size_t buffer_size_ = 0;
   std::vector<Parameter> parameters_;
   Weight embed_tokens_, norm_, lm_head_;

@@ -50,9 +50,10 @@ void attend_cached(Ctx& cx, const Call& call, const KvLayer& cache) {
       const Segment& s = call.segments[static_cast<size_t>(i / shape.kv_heads)];
       const int64_t head = i % shape.kv_heads;
       for (int64_t done = 0; done < s.rows;) {
-        const int64_t position = s.position + done, at = position % page_keys;
+        const int64_t own = s.position + done - s.prefix_keys, at = own % page_keys;
         const int64_t rows = std::min(s.rows - done, page_keys - at);
-        float* page = head_base(head) + s.pages[position / page_keys] * cache.page_stride;
+        const int64_t index = (s.prefix_keys + page_keys - 1) / page_keys + own / page_keys;
+        float* page = head_base(head) + s.pages[index] * cache.page_stride;
         const int64_t from = (s.row + done) * call.kv_width() + head * dim;
         kernels().append_keys(call.k.data + from, call.kv_width(), rows, dim, at, page);
         float* values = page + page_keys * dim + at * dim;
@@ -81,8 +82,12 @@ void attend_cached(Ctx& cx, const Call& call, const KvLayer& cache) {
       const auto [index, block] = tasks[static_cast<size_t>(t / shape.heads)];
       const Segment& s = call.segments[static_cast<size_t>(index)];
       const int64_t head = t % shape.heads, first = block * kTaskRows;
-      const AttentionPages pages{head_base(head / call.group()), s.pages, cache.page_stride,
-                                 page_keys * dim, page_keys};
+      const AttentionPages pages{head_base(head / call.group()),
+                                 s.pages,
+                                 cache.page_stride,
+                                 page_keys * dim,
+                                 page_keys,
+                                 s.prefix_keys};
       kernels().attention(call.args(s, head, first, std::min(kTaskRows, s.rows - first), pages,
                                     scratch + thread * scratch_size));
     }
@@ -125,7 +130,7 @@ void attend_batch(Ctx& cx, const Call& call) {
       const Segment& s = call.segments[static_cast<size_t>(i / shape.kv_heads)];
       const int64_t kv_head = i % shape.kv_heads;
       gather_page(call, s, kv_head, page, keys);
-      const AttentionPages pages{page, kOnePage, 0, keys * dim, keys};
+      const AttentionPages pages{page, kOnePage, 0, keys * dim, keys, 0};
       for (int64_t h = 0; h < call.group(); ++h) {
         kernels().attention(
             call.args(s, kv_head * call.group() + h, 0, s.rows, pages, page + page_size));
@@ -169,7 +174,7 @@ void family_grad(const Call& call, const BatchGrad& grad, std::span<const Segmen
     });
     std::fill(d_k, d_k + n * dim, 0.0f);
     std::fill(d_v, d_v + n * dim, 0.0f);
-    const AttentionPages pages{page, kOnePage, 0, keys * dim, keys};
+    const AttentionPages pages{page, kOnePage, 0, keys * dim, keys, 0};
     for (int64_t h = 0; h < call.group(); ++h) {
       const int64_t head = kv_head * call.group() + h;
       const int64_t at = s.row * call.q_width() + head * dim;
@@ -228,7 +233,7 @@ Tensor attention(Ctx& cx, const Tensor& q, const Tensor& k, const Tensor& v,
   for (const Segment& s : segments) {
     PONDER_CHECK(s.row == rows, "segments cover the batch in order");
     if (s.position == 0) family = s.row;
-    PONDER_CHECK(cache != nullptr ? s.pages != nullptr
+    PONDER_CHECK(cache != nullptr ? s.pages != nullptr && s.prefix_keys <= s.position
                                   : s.position == 0 || (s.prefix_row >= family &&
                                                         s.prefix_row + s.position <= s.row),
                  "a prefix is rows of the segment's own family");

@@ -50,8 +50,11 @@ struct Segment {
   // this same batch (answers that share a prompt); such a segment comes after the one it continues,
   // with only its siblings between.
   int64_t prefix_row = -1;
-  // With a cache: the pages of the sequence, enough for position + rows tokens.
+  // With a cache: the pages of the sequence, enough for position + rows tokens. Its first prefix_keys
+  // positions (at most `position`) may be shared: they are only read, and what follows them starts
+  // in a page of its own.
   const int32_t* pages = nullptr;
+  int64_t prefix_keys = 0;
 };
 
 // One layer's paged cache. Page p, head h at base + p * page_stride + h * 2 * page_keys * head_dim:

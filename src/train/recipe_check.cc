@@ -296,7 +296,8 @@ void resolve_recipe(Recipe& recipe) {
   }
   for (Stage& stage : recipe.stages) {
     if (stage.micro_tokens == 0)
-      stage.micro_tokens = stage.tokens_per_step;  // 0 where neither is a key
+      stage.micro_tokens =
+          std::min<int64_t>(stage.tokens_per_step, 1024);  // 0 where neither is a key
     if (stage.kind == StageKind::kGrpo) {
       if (stage.ratio_level == "auto") {
         stage.ratio_level = stage.loss == "gspo" || stage.loss == "luspo" ? "sequence" : "token";

@@ -54,7 +54,7 @@ TEST(Recipe, FillsInDefaultsAndWhatFollowsFromThem) {
   const Stage& base = recipe->stages[0];
   EXPECT_EQ(base.kind, StageKind::kPretrain);
   EXPECT_EQ(base.tokens, 100000);  // written 1e5
-  EXPECT_EQ(base.micro_tokens, base.tokens_per_step);
+  EXPECT_EQ(base.micro_tokens, std::min<int64_t>(1024, base.tokens_per_step));
   EXPECT_EQ(base.schedule, "cosine");
   EXPECT_EQ(base.betas, (std::vector<double>{0.9, 0.95}));
   EXPECT_EQ(base.group, 0);  // no key of this kind

@@ -282,7 +282,7 @@ Status recall_evals(Trainer& t) {
 Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool, int64_t answers,
                                             int64_t prompt_tokens, int64_t max_tokens) {
   EngineOptions options;
-  options.max_batch = std::min<int64_t>(answers, 256);
+  options.max_batch = std::min<int64_t>(answers, 512);
   options.chunk = 2048;
   const int64_t context =
       std::min(model.config().max_position_embeddings, prompt_tokens + max_tokens);

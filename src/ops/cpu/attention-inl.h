@@ -8,27 +8,43 @@ constexpr int64_t kQueryTile = 16;
 
 PONDER_INLINE int64_t round16(int64_t n) { return (n + 15) / 16 * 16; }
 
+// Floats per row of scores: a page of keys that starts at any position may write up to 15 past its
+// last.
+PONDER_INLINE int64_t score_stride(int64_t keys) { return round16(keys) + 16; }
+
 int64_t attention_scratch(int64_t rows, int64_t keys) {
-  return 2 * (rows < kQueryTile ? rows : kQueryTile) * round16(keys);
+  return 2 * (rows < kQueryTile ? rows : kQueryTile) * score_stride(keys);
 }
 
-PONDER_INLINE const float* page_keys(const AttentionPages& p, int64_t position) {
-  return p.base + p.table[position / p.page_keys] * p.page_stride;
-}
-PONDER_INLINE const float* page_values(const AttentionPages& p, int64_t position) {
-  return page_keys(p, position) + p.value_offset;
+// Consecutive positions in one page.
+struct KeyRun {
+  const float* keys;
+  const float* values;
+  int64_t count;
+};
+
+// The run that starts at `position`, the first of its page, and ends before `end`.
+PONDER_INLINE KeyRun key_run(const AttentionPages& p, int64_t position, int64_t end) {
+  const bool shared = position < p.prefix_keys;
+  const int64_t page = shared ? position / p.page_keys
+                              : (p.prefix_keys + p.page_keys - 1) / p.page_keys +
+                                    (position - p.prefix_keys) / p.page_keys;
+  const int64_t limit = shared && p.prefix_keys < end ? p.prefix_keys : end;
+  const int64_t left = limit - position;
+  const float* keys = p.base + p.table[page] * p.page_stride;
+  return {keys, keys + p.value_offset, left < p.page_keys ? left : p.page_keys};
 }
 
 // Scores of queries [i0, i0 + count) into s (count, lds); columns past a row's last key are
 // garbage.
 inline void scores(const AttentionArgs& a, int64_t i0, int64_t count, int64_t keys, float* s,
                    int64_t lds) {
-  for (int64_t first = 0; first < keys; first += a.pages.page_keys) {
-    const int64_t left = keys - first;
-    const int64_t n = round16(left < a.pages.page_keys ? left : a.pages.page_keys);
-    product({a.q + i0 * a.ld, a.ld, 1, page_keys(a.pages, first), 16 * a.head_dim, 16, a.head_dim,
-             s + first, 16, lds, false},
-            count, n);
+  for (int64_t first = 0; first < keys;) {
+    const KeyRun run = key_run(a.pages, first, keys);
+    product({a.q + i0 * a.ld, a.ld, 1, run.keys, 16 * a.head_dim, 16, a.head_dim, s + first, 16,
+             lds, false},
+            count, round16(run.count));
+    first += run.count;
   }
 }
 
@@ -50,7 +66,7 @@ void attention(const AttentionArgs& a) {
   for (int64_t i0 = 0; i0 < a.rows; i0 += kQueryTile) {
     const int64_t count = a.rows - i0 < kQueryTile ? a.rows - i0 : kQueryTile;
     const int64_t keys = a.first_position + i0 + count;
-    const int64_t lds = round16(keys);
+    const int64_t lds = score_stride(keys);
     float* s = a.scratch;
     float sums[kQueryTile];
     scores(a, i0, count, keys, s, lds);
@@ -58,11 +74,11 @@ void attention(const AttentionArgs& a) {
       sums[i] = softmax_row(s + i * lds, a.first_position + i0 + i + 1, lds, a.scale);
     }
     float* out = a.out + i0 * a.ld;
-    for (int64_t first = 0; first < keys; first += a.pages.page_keys) {
-      const int64_t left = keys - first;
-      product({s + first, lds, 1, page_values(a.pages, first), 16, a.head_dim,
-               left < a.pages.page_keys ? left : a.pages.page_keys, out, 16, a.ld, first > 0},
+    for (int64_t first = 0; first < keys;) {
+      const KeyRun run = key_run(a.pages, first, keys);
+      product({s + first, lds, 1, run.values, 16, a.head_dim, run.count, out, 16, a.ld, first > 0},
               count, a.head_dim);
+      first += run.count;
     }
     for (int64_t i = 0; i < count; ++i) {
       const F inverse = set1(1.0f / sums[i]);

@@ -11,13 +11,14 @@
 
 namespace ponder {
 
-// One head's keys and values: page i of the sequence at base + table[i] * page_stride holds
-// page_keys positions (a multiple of 16): keys as panels of 16 positions, [head_dim][16], then at
-// value_offset the values in rows of head_dim.
+// One head's keys and values: page i of the sequence at base + table[i] * page_stride holds page_keys
+// positions (a multiple of 16): keys as panels of 16 positions, [head_dim][16], then at
+// value_offset the values in rows of head_dim. If the first prefix_keys positions are shared with
+// other sequences, their last page is not filled up: position prefix_keys starts a page of its own.
 struct AttentionPages {
   const float* base;
   const int32_t* table;
-  int64_t page_stride, value_offset, page_keys;
+  int64_t page_stride, value_offset, page_keys, prefix_keys;
 };
 
 struct AttentionArgs {

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -242,7 +243,8 @@ TEST(AttentionKernel, SameBitsOnAllTables) {
   for (int64_t dim : {8, 16, 24, 40}) {
     for (int64_t rows : {1, 7, 16, 17, 50}) {
       for (int64_t first : {0, 1, 45}) {
-        const int64_t keys = first + rows, page_keys = 32, pages = (keys + 31) / 32, ld = 2 * dim;
+        const int64_t keys = first + rows, page_keys = 32, pages = (keys + 31) / 32 + 1;
+        const int64_t ld = 2 * dim;
         const auto q = random_floats(rows * ld, 21), k = random_floats(keys * dim, 22);
         const auto v = random_floats(keys * dim, 23), d_out = random_floats(rows * ld, 24);
         std::vector<int32_t> table;
@@ -251,22 +253,24 @@ TEST(AttentionKernel, SameBitsOnAllTables) {
                                  " " + std::to_string(first);
         same_on_all(what, [&](const Kernels& t) {
           const int64_t value_offset = page_keys * dim, stride = 2 * page_keys * dim;
+          // Pages of at most `size` positions; position `prefix` starts one.
           const auto fill = [&](float* base, int64_t size, int64_t offset, int64_t page_stride,
-                                const int32_t* order) {
-            for (int64_t p = 0; p * size < keys; ++p) {
+                                const int32_t* order, int64_t prefix) {
+            for (int64_t p = 0, at = 0; at < keys; ++p) {
               float* page = base + order[p] * page_stride;
-              const int64_t n = std::min(size, keys - p * size);
-              t.append_keys(k.data() + p * size * dim, dim, n, dim, 0, page);
+              const int64_t n = std::min(size, (at < prefix ? prefix : keys) - at);
+              t.append_keys(k.data() + at * dim, dim, n, dim, 0, page);
               for (int64_t i = n; i < size; ++i) {  // not keys
                 for (int64_t d = 0; d < dim; ++d) {
                   page[i / 16 * 16 * dim + d * 16 + i % 16] = std::nanf("");
                 }
               }
-              std::copy(v.data() + p * size * dim, v.data() + (p * size + n) * dim, page + offset);
+              std::copy(v.data() + at * dim, v.data() + (at + n) * dim, page + offset);
+              at += n;
             }
           };
           Guarded store(pages * stride), out(rows * ld);
-          fill(store.data(), page_keys, value_offset, stride, table.data());
+          fill(store.data(), page_keys, value_offset, stride, table.data(), 0);
           Guarded scratch(t.attention_scratch(rows, keys));
           AttentionArgs args{q.data(),
                              out.data(),
@@ -275,18 +279,34 @@ TEST(AttentionKernel, SameBitsOnAllTables) {
                              first,
                              dim,
                              0.3f,
-                             {store.data(), table.data(), stride, value_offset, page_keys},
+                             {store.data(), table.data(), stride, value_offset, page_keys, 0},
                              scratch.data()};
           t.attention(args);
           scratch.checked();
+          // The same keys behind a shared prefix that ends within a page: the same bits.
+          for (int64_t prefix : {int64_t{1}, first - 8, first}) {
+            if (prefix < 1 || prefix > first) continue;
+            Guarded again(rows * ld);
+            fill(store.data(), page_keys, value_offset, stride, table.data(), prefix);
+            AttentionArgs shared = args;
+            shared.out = again.data();
+            shared.pages.prefix_keys = prefix;
+            t.attention(shared);
+            scratch.checked();
+            for (int64_t r = 0; r < rows; ++r) {
+              EXPECT_EQ(0, std::memcmp(again.data() + r * ld, out.data() + r * ld,
+                                       static_cast<size_t>(dim) * sizeof(float)))
+                  << what << " prefix " << prefix << " row " << r;
+            }
+          }
           // The gradient wants one page.
           const int64_t padded = (keys + 15) / 16 * 16;
           const int32_t one = 0;
           Guarded page(2 * padded * dim), v_panels(padded * dim), d_q(rows * ld);
-          fill(page.data(), padded, padded * dim, 0, &one);
+          fill(page.data(), padded, padded * dim, 0, &one, 0);
           t.append_keys(v.data(), dim, keys, dim, 0, v_panels.data());
           Guarded d_k(random_floats(keys * dim, 25)), d_v(random_floats(keys * dim, 26));
-          args.pages = {page.data(), &one, 0, padded * dim, padded};
+          args.pages = {page.data(), &one, 0, padded * dim, padded, 0};
           t.attention_grad({args, k.data(), v_panels.data(), d_out.data(), d_q.data(), false,
                             d_k.data(), d_v.data()});
           scratch.checked();
