@@ -339,7 +339,7 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--train", o->train,
                  "a recipe: its model's training, GRPO step and sampling instead");
   app.add_flag("--json", o->json, "as one JSON object");
-  app.footer("Example: ponder bench models/zero -p 128 -n 32 -b 1,8");
+  app.footer("Example: ponder bench models/zero.gguf -p 128 -n 32 -b 1,8");
   return [o] { return bench(*o); };
 }
 

@@ -85,7 +85,7 @@ Verb add_convert(CLI::App& app) {
   app.add_option("--type", o->type,
                  "element type of the matrices (default: that of the source's output head)")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
-  app.footer("Example: ponder convert models/zero zero.gguf --type q8_0");
+  app.footer("Example: ponder convert runs/zero/model zero.gguf --type q8_0");
   return [o] { return convert(*o); };
 }
 

@@ -97,7 +97,7 @@ int run_main(int argc, char** argv) {
 
 }  // namespace
 
-std::string shipped_model() { return std::string(PONDER_MODELS_DIR) + "/zero"; }
+std::string shipped_model() { return std::string(PONDER_MODELS_DIR) + "/zero.gguf"; }
 
 bool output_is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 bool input_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }

@@ -287,7 +287,7 @@ Verb add_run(CLI::App& app) {
   app.add_flag("--think", o->think, "let it think (the default)");
   app.add_flag("--no-think", o->no_think, "answer at once");
   app.add_flag("--json", o->json, "print one JSON object");
-  app.footer("Example: ponder run models/zero '5*7-9+4=?' --seed 1");
+  app.footer("Example: ponder run models/zero.gguf '5*7-9+4=?' --seed 1");
   return [o, seed] {
     o->seed_given = seed->count() > 0;
     return run(*o);

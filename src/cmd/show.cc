@@ -65,7 +65,7 @@ Verb add_show(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("model", o->model, "GGUF file or Hugging Face folder")->required();
   app.add_flag("--json", o->json, "as one JSON object");
-  app.footer("Example: ponder show models/zero");
+  app.footer("Example: ponder show models/zero.gguf");
   return [o] { return show(*o); };
 }
 
