@@ -12,8 +12,8 @@
 #include "core/rng.h"
 #include "ops/cpu/kernels.h"
 #include "train/learner.h"
-#include "train/plan.h"
 #include "train/recipe.h"
+#include "train/run.h"
 
 namespace ponder {
 namespace {
@@ -256,17 +256,8 @@ Status bench_training(const Options& o) {
   ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.train));
   if (!recipe.model.path.empty())
     return unsupported("bench --train: the recipe must describe a new model");
-  const ModelShape shape = shape_of(recipe.model);
-  Config c = Config::of(recipe.model.architecture);
-  c.vocab_size = shape.vocab_size;
-  c.hidden_size = shape.hidden_size;
-  c.intermediate_size = shape.intermediate_size;
-  c.num_hidden_layers = shape.layers;
-  c.num_attention_heads = shape.heads;
-  c.num_key_value_heads = shape.kv_heads;
-  c.head_dim = shape.head_dim;
-  c.max_position_embeddings = std::max<int64_t>(256, recipe.model.max_position_embeddings);
-  c.tie_word_embeddings = shape.tied;
+  Config c = config_of(recipe.model);
+  c.max_position_embeddings = std::max<int64_t>(256, c.max_position_embeddings);
   ASSIGN_OR_RETURN(Model model, Model::create(c, 1));
   ThreadPool pool(o.threads);
   Learner learner(model, pool);
@@ -276,7 +267,7 @@ Status bench_training(const Options& o) {
   }
   // 6 N for the weights plus causal attention over half the length, forward and backward: as the peers count.
   const double flops = 6.0 * static_cast<double>(model.parameter_count()) +
-                       6.0 * static_cast<double>(shape.layers * shape.hidden_size * 256);
+                       6.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * 256);
   ASSIGN_OR_RETURN(const auto engine,
                    make_engine(model, pool, kPrompts * kGroup, kPrompt + kTokens));
   std::vector<double> train_rates, gemm, sample_rates, steps;

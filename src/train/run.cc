@@ -24,25 +24,6 @@ namespace fs = std::filesystem;
 constexpr const char* kMetrics = "/metrics.jsonl";
 constexpr const char* kCompletions = "/completions.jsonl";
 
-Config config_of(const ModelSpec& m, const Tokenizer& tokenizer) {
-  Config c = Config::of(m.architecture);
-  c.vocab_size = m.vocab_size;
-  c.hidden_size = m.hidden_size;
-  c.intermediate_size = m.intermediate_size;
-  c.num_hidden_layers = m.num_hidden_layers;
-  c.num_attention_heads = m.num_attention_heads;
-  c.num_key_value_heads = m.num_key_value_heads;
-  c.head_dim = m.head_dim;
-  c.max_position_embeddings = m.max_position_embeddings;
-  c.rope.theta = m.rope_theta;
-  c.rms_norm_eps = m.rms_norm_eps;
-  c.tie_word_embeddings = m.tie_word_embeddings;
-  c.bos_id = tokenizer.bos_id();
-  c.pad_id = tokenizer.pad_id();
-  c.eos_ids = {tokenizer.eos_id()};
-  return c;
-}
-
 // The two files of a tokenizer, as they will lie beside the trained model.
 struct TokenizerFiles {
   std::string tokenizer_json, tokenizer_config_json;
@@ -74,7 +55,11 @@ Result<Model> make_model(const Recipe& recipe, const std::string& recipe_file,
   };
   if (m.path.empty()) {
     RETURN_IF_ERROR(check_vocabulary("model.vocab_size", m.vocab_size));
-    return Model::create(config_of(m, tokenizer), static_cast<uint64_t>(recipe.seed),
+    Config config = config_of(m);
+    config.bos_id = tokenizer.bos_id();
+    config.pad_id = tokenizer.pad_id();
+    config.eos_ids = {tokenizer.eos_id()};
+    return Model::create(config, static_cast<uint64_t>(recipe.seed),
                          {m.init != "normal", m.initializer_range});
   }
   ASSIGN_OR_RETURN(Model model, Model::load(m.path, Model::Use::kTraining));
@@ -344,6 +329,22 @@ Status Trainer::save_checkpoint() {
   prune_checkpoints(options.out, path,
                     progress.best_step < 0 ? "" : checkpoint_path(options.out, progress.best_step));
   return {};
+}
+
+Config config_of(const ModelSpec& m) {
+  Config c = Config::of(m.architecture);
+  c.vocab_size = m.vocab_size;
+  c.hidden_size = m.hidden_size;
+  c.intermediate_size = m.intermediate_size;
+  c.num_hidden_layers = m.num_hidden_layers;
+  c.num_attention_heads = m.num_attention_heads;
+  c.num_key_value_heads = m.num_key_value_heads;
+  c.head_dim = m.head_dim;
+  c.max_position_embeddings = m.max_position_embeddings;
+  c.rope.theta = m.rope_theta;
+  c.rms_norm_eps = m.rms_norm_eps;
+  c.tie_word_embeddings = m.tie_word_embeddings;
+  return c;
 }
 
 Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,

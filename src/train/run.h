@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "model/config.h"
 #include "train/recipe.h"
 
 namespace ponder {
@@ -58,6 +59,9 @@ struct RunSummary {
   double seconds = 0;
   bool finished = false;  // false: stopped on request
 };
+
+// The configuration of a recipe's new model (model.path empty), without the tokenizer's ids.
+Config config_of(const ModelSpec& model);
 
 Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
                               const RunObserver& observer);
