@@ -150,7 +150,8 @@ Verb add_eval(CLI::App& app) {
   auto o = std::make_shared<Options>();
   o->model = shipped_model();
   app.add_option("bench", o->bench, "chain97, chain, countdown, or perplexity")->required();
-  app.add_option("--model", o->model, "GGUF file or Hugging Face folder (default: the shipped model)");
+  app.add_option("--model", o->model,
+                 "GGUF file or Hugging Face folder (default: the shipped model)");
   app.add_option("--samples", o->samples, "answers to each problem")->check(CLI::Range(1, 4096));
   app.add_option("--problems", o->problems, "problems")->check(CLI::Range(1, 1000000));
   app.add_option("--data", o->data, "perplexity: the text");

@@ -106,7 +106,8 @@ Verb add_score(CLI::App& app) {
   app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--chunk", o->chunk, "prompt tokens in one pass")->check(CLI::Range(1, 1 << 20));
   app.add_option("--batch", o->batch, "sequences at once")->check(CLI::Range(1, 4096));
-  app.footer("Example: echo '[1,5,9]' > ids.jsonl && ponder score models/zero.gguf --ids ids.jsonl");
+  app.footer(
+      "Example: echo '[1,5,9]' > ids.jsonl && ponder score models/zero.gguf --ids ids.jsonl");
   return [o] { return score(*o); };
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,6 +121,20 @@ Status make_directories(const std::string& path) {
   std::filesystem::create_directories(path, error);
   if (error) return io_error(fmt::format("{}: cannot create directory: {}", path, error.message()));
   return {};
+}
+
+Result<FileLock> FileLock::acquire(const std::string& path) {
+  Descriptor file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)};
+  if (file.fd < 0) return system_error("create", path);
+  if (::flock(file.fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return invalid(path + ": held by another process");
+    return system_error("lock", path);
+  }
+  return FileLock(std::exchange(file.fd, -1));
+}
+
+FileLock::~FileLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 Result<MappedFile> MappedFile::open(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/status.h"
 
@@ -43,6 +44,20 @@ Status write_file_atomic(const std::string& path, std::string_view bytes);
 
 // Creates the directory and its parents; ok if it is there already.
 Status make_directories(const std::string& path);
+
+// Held by one process at a time; let go when it is destroyed or the process ends, however that happens.
+class FileLock {
+ public:
+  // Makes the file if need be. kInvalid if another process holds it.
+  static Result<FileLock> acquire(const std::string& path);
+  FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileLock& operator=(FileLock&&) = delete;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
 
 // A file mapped read-only. Moves keep the address of the bytes.
 class MappedFile {

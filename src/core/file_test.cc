@@ -204,5 +204,19 @@ TEST_F(FileTest, MakesDirectories) {
   EXPECT_NE(status.message().find(path("file/below")), std::string::npos);
 }
 
+TEST(FileLock, OneHolderAtATime) {
+  const std::string path = testing::TempDir() + "/lock_test";
+  {
+    const auto held = FileLock::acquire(path);
+    ASSERT_TRUE(held.ok()) << held.status().message();
+    const auto second = FileLock::acquire(path);
+    ASSERT_FALSE(second.ok());
+    EXPECT_NE(second.status().message().find(path + ": held by another process"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(FileLock::acquire(path).ok());
+  EXPECT_EQ(FileLock::acquire("/nowhere/lock").status().code(), Code::kNotFound);
+}
+
 }  // namespace
 }  // namespace ponder

@@ -99,9 +99,11 @@ void remove_temporaries(const std::string& out) {
 }
 
 // The run directory must be new, or be resumed with the recipe that it was begun with.
-Status prepare_directory(const RunOptions& options, const std::string& recipe_text) {
+// Held for the length of the run: two trainers in one directory would undo each other's work.
+Result<FileLock> prepare_directory(const RunOptions& options, const std::string& recipe_text) {
   const std::string recipe_file = options.out + "/recipe.toml";
   RETURN_IF_ERROR(make_directories(options.out));
+  ASSIGN_OR_RETURN(FileLock lock, FileLock::acquire(options.out + "/lock"));
   std::error_code error;
   const bool begun = fs::exists(recipe_file, error);
   const bool rest =
@@ -118,10 +120,11 @@ Status prepare_directory(const RunOptions& options, const std::string& recipe_te
           ": the run was begun with another recipe; resume with that one, or choose another --out");
     }
     remove_temporaries(options.out);
-    return {};
+    return lock;
   }
   remove_temporaries(options.out);
-  return write_file_atomic(recipe_file, recipe_text);
+  RETURN_IF_ERROR(write_file_atomic(recipe_file, recipe_text));
+  return lock;
 }
 
 // The newest checkpoint that reads; none: the run starts from the beginning.
@@ -356,7 +359,7 @@ Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
   ASSIGN_OR_RETURN(Tokenizer tokenizer,
                    Tokenizer::load_json(files.tokenizer_json, files.tokenizer_config_json));
   ASSIGN_OR_RETURN(Model model, make_model(recipe, options.recipe_file, tokenizer));
-  RETURN_IF_ERROR(prepare_directory(options, recipe_text));
+  ASSIGN_OR_RETURN(const FileLock lock, prepare_directory(options, recipe_text));
   ASSIGN_OR_RETURN(JsonlLog metrics, JsonlLog::open(options.out + kMetrics));
   ASSIGN_OR_RETURN(JsonlLog completions, JsonlLog::open(options.out + kCompletions));
   ThreadPool pool(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
