@@ -124,10 +124,10 @@ Status make_directories(const std::string& path) {
 }
 
 Result<FileLock> FileLock::acquire(const std::string& path) {
-  Descriptor file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)};
-  if (file.fd < 0) return system_error("create", path);
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return system_error("open", path);
   if (::flock(file.fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return invalid(path + ": held by another process");
+    if (errno == EWOULDBLOCK) return invalid(path + ": in use by another process");
     return system_error("lock", path);
   }
   return FileLock(std::exchange(file.fd, -1));

@@ -45,10 +45,11 @@ Status write_file_atomic(const std::string& path, std::string_view bytes);
 // Creates the directory and its parents; ok if it is there already.
 Status make_directories(const std::string& path);
 
-// Held by one process at a time; let go when it is destroyed or the process ends, however that happens.
+// Marks a file or directory as in use: one holder at a time. It is let go when this is destroyed or the process ends, however
+// that happens, and leaves no trace.
 class FileLock {
  public:
-  // Makes the file if need be. kInvalid if another process holds it.
+  // kInvalid if another holds it.
   static Result<FileLock> acquire(const std::string& path);
   FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FileLock& operator=(FileLock&&) = delete;

@@ -205,13 +205,14 @@ TEST_F(FileTest, MakesDirectories) {
 }
 
 TEST(FileLock, OneHolderAtATime) {
-  const std::string path = testing::TempDir() + "/lock_test";
+  const std::string path = testing::TempDir() + "/file_lock_test.d";
+  ASSERT_TRUE(make_directories(path).ok());
   {
     const auto held = FileLock::acquire(path);
     ASSERT_TRUE(held.ok()) << held.status().message();
     const auto second = FileLock::acquire(path);
     ASSERT_FALSE(second.ok());
-    EXPECT_NE(second.status().message().find(path + ": held by another process"),
+    EXPECT_NE(second.status().message().find(path + ": in use by another process"),
               std::string::npos);
   }
   EXPECT_TRUE(FileLock::acquire(path).ok());

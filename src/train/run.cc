@@ -103,7 +103,7 @@ void remove_temporaries(const std::string& out) {
 Result<FileLock> prepare_directory(const RunOptions& options, const std::string& recipe_text) {
   const std::string recipe_file = options.out + "/recipe.toml";
   RETURN_IF_ERROR(make_directories(options.out));
-  ASSIGN_OR_RETURN(FileLock lock, FileLock::acquire(options.out + "/lock"));
+  ASSIGN_OR_RETURN(FileLock lock, FileLock::acquire(options.out));
   std::error_code error;
   const bool begun = fs::exists(recipe_file, error);
   const bool rest =
