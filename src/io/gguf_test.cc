@@ -1,6 +1,7 @@
 #include "io/gguf.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -34,7 +35,7 @@ std::string error_of(const std::string& content) {
 class Gguf : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "ponder_gguf_test";
+    folder_ = testing::TempDir() + "ponder_gguf_test_" + std::to_string(::getpid());
     std::filesystem::remove_all(folder_);
     ASSERT_TRUE(make_directories(folder_).ok());
     for (size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<float>(i);

@@ -1,6 +1,7 @@
 #include "io/safetensors.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -119,7 +120,7 @@ TEST(Safetensors, TypesKnownBySizeOnlyAreListedButNotGiven) {
 class SafetensorsFolder : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "ponder_safetensors_test";
+    folder_ = testing::TempDir() + "ponder_safetensors_test_" + std::to_string(::getpid());
     std::filesystem::remove_all(folder_);
     ASSERT_TRUE(make_directories(folder_).ok());
   }
