@@ -3,7 +3,6 @@ extern const Kernels kKernels;
 const Kernels kKernels = {
     kIsaName,
     kMaxRows,
-    kMaxPanels,
     pack_rows,
     pack_cols,
     pack_panels,
