@@ -55,7 +55,7 @@ struct LogprobRow {
 
 struct Kernels {
   const char* isa;
-  int max_rows;    // of a microkernel tile
+  int max_rows;  // of a microkernel tile
 
   // Rows [0, rows) of x (leading dimension ld), k columns, into tiles [k][r] of r = max_rows rows
   // each, then of the largest of 8, 4, 2, 1 that is left; the tile of row i starts at out + i * k.
