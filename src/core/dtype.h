@@ -1,5 +1,5 @@
 // Element types of tensors in memory and in files, and the scalar conversions among the
-// floating-point ones. Block formats (Q8_0, ...) are described by their row in quant/format.h.
+// floating-point ones. Block formats (Q8_0, Q4_K, ...) are described by their row in quant/format.h.
 #pragma once
 
 #include <bit>
@@ -19,6 +19,31 @@ enum class DType : uint8_t {
   kU8,
   kBool,
   kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ1_S,
+  kIQ1_M,
+  kIQ2_XXS,
+  kIQ2_XS,
+  kIQ2_S,
+  kIQ3_XXS,
+  kIQ3_S,
+  kIQ4_NL,
+  kIQ4_XS,
+  kTQ1_0,
+  kTQ2_0,
+  kMXFP4,
+  kNVFP4,
+  kQ1_0,
+  kQ2_0,
+  kF8_E4M3,
 };
 
 // bfloat16 is the upper half of a float32; rounding is to nearest, ties to even; NaN stays NaN.

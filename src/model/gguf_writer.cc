@@ -64,7 +64,7 @@ Result<std::vector<std::byte>> encoded(const Model& model, const Parameter& p, D
   }
   const std::vector<float> values = model.parameter_values(w);
   RETURN_IF_ERROR(check_range(p.name, values, type));
-  format_of(type).encode(values.data(), out.data(), count);
+  format_of(type).encode(values.data(), nullptr, out.data(), count);
   return out;
 }
 

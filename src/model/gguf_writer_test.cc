@@ -87,7 +87,7 @@ TEST_F(GgufWriter, OtherTypesHoldTheirRoundingOfEachWeight) {
       if (p.weight.layout == Layout::kPanels) {
         const auto n = static_cast<int64_t>(want.size());
         std::vector<std::byte> bytes(*bytes_for(type, n));
-        format.encode(want.data(), bytes.data(), n);
+        format.encode(want.data(), nullptr, bytes.data(), n);
         format.decode(bytes.data(), want.data(), n);
       }
       EXPECT_EQ(read.parameters()[i].weight.dtype,

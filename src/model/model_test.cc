@@ -181,7 +181,7 @@ struct Loading : testing::Test {
                        : std::vector<int64_t>{p.weight.cols};
       const auto n = static_cast<int64_t>(x.size());
       bytes[i].resize(*bytes_for(*t.dtype, n));
-      format_of(*t.dtype).encode(x.data(), bytes[i].data(), n);
+      format_of(*t.dtype).encode(x.data(), nullptr, bytes[i].data(), n);
       if (edit) edit(t, bytes[i]);
       t.bytes = bytes[i++];
       if (!t.name.empty()) tensors.push_back(std::move(t));

@@ -209,7 +209,7 @@ TEST(Bits, LinearRowsAreIndependentForEveryElementType) {
     const Format& format = format_of(dtype);
     const auto row_bytes = at(kIn / format.block_values * format.block_bytes);
     std::vector<std::byte> rows(at(kOut) * row_bytes), panels(at(weight_bytes(dtype, kOut, kIn)));
-    format.encode(w.data(), rows.data(), kOut * kIn);
+    format.encode(w.data(), nullptr, rows.data(), kOut * kIn);
     rows_to_panels(dtype, rows.data(), 0, kOut, kIn, panels.data());
     const Weight weight{panels.data(), nullptr, kOut, kIn, dtype, Layout::kPanels};
     std::vector<std::byte> back(rows.size());

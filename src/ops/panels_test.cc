@@ -17,7 +17,7 @@ constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0
 std::vector<std::byte> make_rows(DType dtype, int64_t rows, int64_t cols) {
   const auto values = testing::random_floats(rows * cols, 1);
   std::vector<std::byte> out(*bytes_for(dtype, rows * cols));
-  format_of(dtype).encode(values.data(), out.data(), rows * cols);
+  format_of(dtype).encode(values.data(), nullptr, out.data(), rows * cols);
   return out;
 }
 

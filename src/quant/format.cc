@@ -13,7 +13,7 @@ namespace {
 void copy_f32(const void* src, float* dst, int64_t n) {
   if (n > 0) std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float));
 }
-void copy_to_f32(const float* src, void* dst, int64_t n) {
+void copy_to_f32(const float* src, const float*, void* dst, int64_t n) {
   copy_f32(src, static_cast<float*>(dst), n);
 }
 
@@ -28,7 +28,7 @@ void decode_half(const void* src, float* dst, int64_t n) {
 }
 
 template <uint16_t (*convert)(float)>
-void encode_half(const float* src, void* dst, int64_t n) {
+void encode_half(const float* src, const float*, void* dst, int64_t n) {
   auto* bytes = static_cast<uint8_t*>(dst);
   for (int64_t i = 0; i < n; ++i) {
     const uint16_t bits = convert(src[i]);
@@ -48,20 +48,37 @@ constexpr Format kFormats[] = {  // in the order of DType
     {DType::kI64,  "i64",  27, 1, 8, nullptr, nullptr},
     {DType::kU8,   "u8",   kNoGgmlType, 1, 1, nullptr, nullptr},
     {DType::kBool, "bool", kNoGgmlType, 1, 1, nullptr, nullptr},
-    {DType::kQ8_0, "q8_0", 8, kQ8_0Values, kQ8_0Bytes, decode_q8_0, encode_q8_0},
+    {DType::kQ8_0, "q8_0", 8, kQ8_0Values, kQ8_0Bytes, decode_q8_0, encode_q8_0, 32, false, unpack_q8_0},
+    {DType::kQ4_0, "q4_0", 2, 32, 18, nullptr, nullptr},
+    {DType::kQ4_1, "q4_1", 3, 32, 20, nullptr, nullptr},
+    {DType::kQ5_0, "q5_0", 6, 32, 22, nullptr, nullptr},
+    {DType::kQ5_1, "q5_1", 7, 32, 24, nullptr, nullptr},
+    {DType::kQ2_K, "q2_k", 10, 256, 84, nullptr, nullptr},
+    {DType::kQ3_K, "q3_k", 11, 256, 110, nullptr, nullptr},
+    {DType::kQ4_K, "q4_k", 12, 256, 144, nullptr, nullptr},
+    {DType::kQ5_K, "q5_k", 13, 256, 176, nullptr, nullptr},
+    {DType::kQ6_K, "q6_k", 14, 256, 210, nullptr, nullptr},
+    {DType::kIQ1_S, "iq1_s", 19, 256, 50, nullptr, nullptr},
+    {DType::kIQ1_M, "iq1_m", 29, 256, 56, nullptr, nullptr},
+    {DType::kIQ2_XXS, "iq2_xxs", 16, 256, 66, nullptr, nullptr},
+    {DType::kIQ2_XS, "iq2_xs", 17, 256, 74, nullptr, nullptr},
+    {DType::kIQ2_S, "iq2_s", 22, 256, 82, nullptr, nullptr},
+    {DType::kIQ3_XXS, "iq3_xxs", 18, 256, 98, nullptr, nullptr},
+    {DType::kIQ3_S, "iq3_s", 21, 256, 110, nullptr, nullptr},
+    {DType::kIQ4_NL, "iq4_nl", 20, 32, 18, nullptr, nullptr},
+    {DType::kIQ4_XS, "iq4_xs", 23, 256, 136, nullptr, nullptr},
+    {DType::kTQ1_0, "tq1_0", 34, 256, 54, nullptr, nullptr},
+    {DType::kTQ2_0, "tq2_0", 35, 256, 66, nullptr, nullptr},
+    {DType::kMXFP4, "mxfp4", 39, 32, 17, nullptr, nullptr},
+    {DType::kNVFP4, "nvfp4", 40, 64, 36, nullptr, nullptr},
+    {DType::kQ1_0, "q1_0", 41, 128, 18, nullptr, nullptr},
+    {DType::kQ2_0, "q2_0", 42, 64, 18, nullptr, nullptr},
+    {DType::kF8_E4M3, "f8_e4m3", kNoGgmlType, 1, 1, nullptr, nullptr},
 };
 
-// Types of ggml that have no row above yet: their sizes, so that files which hold them can be checked and listed.
+// Types that ggml uses for activations alone.
 constexpr GgmlType kSizeOnly[] = {
-    {2,  "q4_0",    32,  18,  nullptr}, {3,  "q4_1",    32,  20,  nullptr}, {6,  "q5_0",    32,  22,  nullptr},
-    {7,  "q5_1",    32,  24,  nullptr}, {9,  "q8_1",    32,  36,  nullptr}, {10, "q2_k",    256, 84,  nullptr},
-    {11, "q3_k",    256, 110, nullptr}, {12, "q4_k",    256, 144, nullptr}, {13, "q5_k",    256, 176, nullptr},
-    {14, "q6_k",    256, 210, nullptr}, {15, "q8_k",    256, 292, nullptr}, {16, "iq2_xxs", 256, 66,  nullptr},
-    {17, "iq2_xs",  256, 74,  nullptr}, {18, "iq3_xxs", 256, 98,  nullptr}, {19, "iq1_s",   256, 50,  nullptr},
-    {20, "iq4_nl",  32,  18,  nullptr}, {21, "iq3_s",   256, 110, nullptr}, {22, "iq2_s",   256, 82,  nullptr},
-    {23, "iq4_xs",  256, 136, nullptr}, {29, "iq1_m",   256, 56,  nullptr}, {34, "tq1_0",   256, 54,  nullptr},
-    {35, "tq2_0",   256, 66,  nullptr}, {39, "mxfp4",   32,  17,  nullptr}, {40, "nvfp4",   64,  36,  nullptr},
-    {41, "q1_0",    128, 18,  nullptr}, {42, "q2_0",    64,  18,  nullptr},
+    {9, "q8_1", 32, 36, nullptr}, {15, "q8_k", 256, 292, nullptr},
 };
 // clang-format on
 

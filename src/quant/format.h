@@ -22,11 +22,20 @@ struct Format {
   int64_t block_values;  // elements per block; a row of a matrix is a whole number of blocks
   int64_t block_bytes;   // bytes per block
 
-  // `n` elements (a multiple of block_values) to and from float32. `src` and `dst` may be unaligned
-  // and do not overlap. Null for types that hold indices or flags rather than weights. encode()
-  // rounds as ggml's reference encoder does, to the bit.
+  // `n` elements (a multiple of block_values) to float32, as ggml does it, to the bit. `src` and `dst`
+  // may be unaligned and do not overlap. Null for types that hold indices or flags.
   void (*decode)(const void* src, float* dst, int64_t n);
-  void (*encode)(const float* src, void* dst, int64_t n);
+  // One row of a matrix, `n` elements, from float32. `importance`: n weights of the squared errors
+  // (of the columns, from an importance matrix), or null. Null where `decode` is.
+  void (*encode)(const float* src, const float* importance, void* dst, int64_t n);
+
+  // The integer form that products with int8 activations use: element i is scales[i / step] *
+  // codes[i] (+ offsets[i / step] if has_offset), the product and the sum rounded to float32 each.
+  // It is what decode() gives, to the bit. step is 16 or 32; 0 and a null function: no such form.
+  int64_t step = 0;
+  bool has_offset = false;
+  void (*unpack)(const void* src, int8_t* codes, float* scales, float* offsets,
+                 int64_t n) = nullptr;
 };
 
 // All rows, one per DType.

@@ -70,7 +70,7 @@ TEST(Format, WeightsRoundTripWithinTheirPrecision) {
     // One byte of offset: files give no alignment.
     std::vector<uint8_t> bytes(bytes_for(format.dtype, 64).value() + 1);
     std::vector<float> back(values.size());
-    format.encode(values.data(), bytes.data() + 1, 64);
+    format.encode(values.data(), nullptr, bytes.data() + 1, 64);
     format.decode(bytes.data() + 1, back.data(), 64);
     for (size_t i = 0; i < values.size(); ++i) {
       EXPECT_NEAR(back[i], values[i], format.dtype == DType::kF32 ? 0.0f : 2e-3f) << format.name;
@@ -85,7 +85,7 @@ TEST(Q8_0, LayoutAndRounding) {
   values[2] = -2.5f;   // -3
   values[3] = 1.499f;  // 1
   uint8_t block[34];
-  format_of(DType::kQ8_0).encode(values, block, 32);
+  format_of(DType::kQ8_0).encode(values, nullptr, block, 32);
   EXPECT_EQ(block[0], 0x00);
   EXPECT_EQ(block[1], 0x3c);  // binary16 of 1, little endian
   EXPECT_EQ(static_cast<int8_t>(block[2]), 127);
@@ -101,11 +101,11 @@ TEST(Q8_0, OddValuesGiveDefinedCodes) {
   values[1] = std::numeric_limits<float>::quiet_NaN();
   values[2] = -1.0f;
   uint8_t block[34];
-  format_of(DType::kQ8_0).encode(values, block, 32);
+  format_of(DType::kQ8_0).encode(values, nullptr, block, 32);
   for (int i = 2; i < 34; ++i) EXPECT_EQ(block[i], 0) << i;
   std::memset(values, 0, sizeof values);
   values[5] = std::numeric_limits<float>::denorm_min();  // its scale is zero
-  format_of(DType::kQ8_0).encode(values, block, 32);
+  format_of(DType::kQ8_0).encode(values, nullptr, block, 32);
   for (const uint8_t byte : block) EXPECT_EQ(byte, 0);
 }
 

@@ -19,7 +19,7 @@ void decode_q8_0(const void* src, float* dst, int64_t n) {
   }
 }
 
-void encode_q8_0(const float* src, void* dst, int64_t n) {
+void encode_q8_0(const float* src, const float*, void* dst, int64_t n) {
   auto* block = static_cast<uint8_t*>(dst);
   for (int64_t i = 0; i < n; i += kQ8_0Values, block += kQ8_0Bytes) {
     float largest = 0.0f;
@@ -36,6 +36,16 @@ void encode_q8_0(const float* src, void* dst, int64_t n) {
     }
     std::memcpy(block, &scale, sizeof scale);
     std::memcpy(block + sizeof scale, q, sizeof q);
+  }
+}
+
+void unpack_q8_0(const void* src, int8_t* codes, float* scales, float*, int64_t n) {
+  const auto* block = static_cast<const uint8_t*>(src);
+  for (int64_t i = 0; i < n; i += kQ8_0Values, block += kQ8_0Bytes) {
+    uint16_t scale;
+    std::memcpy(&scale, block, sizeof scale);
+    std::memcpy(codes + i, block + sizeof scale, kQ8_0Values);
+    scales[i / kQ8_0Values] = f16_to_f32(scale);
   }
 }
 

@@ -10,6 +10,7 @@ constexpr int64_t kQ8_0Values = 32;
 constexpr int64_t kQ8_0Bytes = 34;
 
 void decode_q8_0(const void* src, float* dst, int64_t n);
-void encode_q8_0(const float* src, void* dst, int64_t n);
+void encode_q8_0(const float* src, const float* importance, void* dst, int64_t n);
+void unpack_q8_0(const void* src, int8_t* codes, float* scales, float* offsets, int64_t n);
 
 }  // namespace ponder
