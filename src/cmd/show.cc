@@ -23,7 +23,7 @@ Status show(const Options& o) {
     const Weight& w = p.weight;
     tensors.push_back({{"name", p.name},
                        {"type", format_of(w.dtype).name},
-                       {"shape", w.layout == Layout::kPanels ? std::vector<int64_t>{w.rows, w.cols}
+                       {"shape", w.layout != Layout::kPlain ? std::vector<int64_t>{w.rows, w.cols}
                                                              : std::vector<int64_t>{w.cols}}});
   }
   if (o.json) {

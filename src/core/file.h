@@ -71,6 +71,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
+  // Lets the system take the memory of this part of a map; reading it again reads the file again.
+  static void release(std::span<const std::byte> bytes);
+
  private:
   MappedFile() = default;
   const std::byte* data_ = nullptr;

@@ -28,6 +28,7 @@ enum class Layout : uint8_t {
   kPlain,   // row-major, as in files: norm weights, biases
   kPanels,  // (rows, cols) as ceil(rows / 16) panels of [cols][16]: what the matrix kernels read
             // (ops/cpu/gemm-inl.h)
+  kRows,    // (rows, cols) row after row in the blocks of a file, which may be mapped and unaligned
 };
 
 // A parameter (rows = outputs, cols = inputs; a vector has rows 1). Views into the model's buffers.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,20 @@
 
 namespace ponder {
 
+// How a parameter is kept. Vectors are float32 and plain.
+struct Placement {
+  DType dtype = DType::kF32;
+  Layout layout = Layout::kPanels;
+  const std::byte* mapped = nullptr;  // kRows: where a file's map has it; null: rows of our own
+};
+
 struct ModelBuilder {
-  // A model with room for all of the configuration's tensors, zeros, and nothing bound. `type`
-  // gives the element type of each matrix; vectors are float32.
+  // A model with room for all of the configuration's tensors that are not mapped, zeros, and nothing bound. `place` says how
+  // each matrix is kept.
   static Result<Model> lay_out(const Config& config,
-                               const std::function<DType(const TensorSpec&)>& type);
+                               const std::function<Placement(const TensorSpec&)>& place);
+  // The model keeps `file` (which owns the maps) as long as it lives.
+  static void keep(Model& model, std::shared_ptr<const void> file);
   // Points the fields of the model at its parameters; again after attach_gradients().
   static void bind(Model& model);
   static Status set_rope(Model& model, std::span<const float> divisors);

@@ -58,7 +58,7 @@ Result<std::vector<std::byte>> encoded(const Model& model, const Parameter& p, D
   const int64_t count = w.rows * w.cols;
   ASSIGN_OR_RETURN(const size_t size, bytes_for(type, count));
   std::vector<std::byte> out(size);
-  if (w.dtype == type && w.layout == Layout::kPanels) {
+  if (w.dtype == type && w.layout != Layout::kPlain) {
     panels_to_rows(w, 0, w.rows, out.data());
     return out;
   }
@@ -72,7 +72,7 @@ Result<std::vector<std::byte>> gguf_bytes(const Model& model, const Parameter& p
   ASSIGN_OR_RETURN(std::vector<std::byte> rows, encoded(model, p, type));
   if (!has_paired_rows_in_gguf(model.config(), p.name)) return rows;
   std::vector<std::byte> paired(rows.size());
-  const int64_t count = p.weight.layout == Layout::kPanels ? p.weight.rows : p.weight.cols;
+  const int64_t count = p.weight.layout != Layout::kPlain ? p.weight.rows : p.weight.cols;
   rows_hf_to_gguf(rows.data(), paired.data(), count, rows.size() / static_cast<size_t>(count),
                   model.config().head_dim);
   return paired;

@@ -44,10 +44,10 @@ constexpr LayerField kLayerFields[] = {
     {"mlp.down_proj.weight", &DenseLayer::down_proj},
 };
 
-size_t stored_bytes(const Weight& w) {
+Result<size_t> stored_bytes(const Weight& w) {
   return w.layout == Layout::kPanels
              ? static_cast<size_t>(ponder::weight_bytes(w.dtype, w.rows, w.cols))
-             : static_cast<size_t>(w.rows * w.cols) * sizeof(float);
+             : bytes_for(w.dtype, w.rows * w.cols);
 }
 
 // The bytes of one parameter in file order.
@@ -78,7 +78,7 @@ std::vector<float> values_of(const Weight& w, const float* data) {
 }  // namespace
 
 Result<Model> ModelBuilder::lay_out(const Config& config,
-                                    const std::function<DType(const TensorSpec&)>& type) {
+                                    const std::function<Placement(const TensorSpec&)>& place) {
   RETURN_IF_ERROR(validate(config));
   const Architecture* architecture = find_architecture(config.architecture);
   if (architecture == nullptr) return unsupported("architecture " + config.architecture);
@@ -92,16 +92,25 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
   std::vector<size_t> offsets;
   for (const TensorSpec& spec : specs) {
     Weight w;
-    w.rows = spec.shape.size() == 2 ? spec.shape[0] : 1;
+    const bool matrix = spec.shape.size() == 2;
+    w.rows = matrix ? spec.shape[0] : 1;
     w.cols = spec.shape.back();
-    w.layout = spec.shape.size() == 2 ? Layout::kPanels : Layout::kPlain;
-    w.dtype = spec.shape.size() == 2 ? type(spec) : DType::kF32;
-    if (w.dtype == DType::kQ8_0 && w.cols % 32 != 0) {
-      return invalid(fmt::format("{}: q8_0 needs rows of a multiple of 32 values, this has {}",
-                                 spec.name, w.cols));
+    const Placement placement = matrix ? place(spec) : Placement{DType::kF32, Layout::kPlain};
+    w.layout = placement.layout;
+    w.dtype = placement.dtype;
+    w.data = const_cast<std::byte*>(placement.mapped);
+    const int64_t block = format_of(w.dtype).block_values;
+    if (w.cols % block != 0) {
+      return invalid(fmt::format("{}: {} needs rows of a multiple of {} values, this has {}",
+                                 spec.name, format_of(w.dtype).name, block, w.cols));
     }
+    ASSIGN_OR_RETURN(const size_t bytes, stored_bytes(w));
     offsets.push_back(size);
-    size += (stored_bytes(w) + kAlign - 1) / kAlign * kAlign;
+    if (w.data == nullptr) {
+      size += (bytes + kAlign - 1) / kAlign * kAlign;
+    } else {
+      model.mapped_bytes_ += static_cast<int64_t>(bytes);
+    }
     model.parameters_.push_back({spec.name, w});
   }
   model.buffer_ = allocate_pages(size);
@@ -110,9 +119,15 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
         fmt::format("no memory for weights of {} bytes; choose a smaller model", size));
   }
   model.buffer_size_ = size;
-  for (size_t i = 0; i < offsets.size(); ++i)
-    model.parameters_[i].weight.data = model.buffer_.get() + offsets[i];
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    Weight& w = model.parameters_[i].weight;
+    if (w.data == nullptr) w.data = model.buffer_.get() + offsets[i];
+  }
   return model;
+}
+
+void ModelBuilder::keep(Model& model, std::shared_ptr<const void> file) {
+  model.file_ = std::move(file);
 }
 
 void ModelBuilder::bind(Model& model) {
@@ -149,7 +164,7 @@ void ModelBuilder::fill(const Weight& w, const float* values) {
 
 Result<Model> Model::create(const Config& config, uint64_t seed, const Init& init) {
   ASSIGN_OR_RETURN(Model model,
-                   ModelBuilder::lay_out(config, [](const TensorSpec&) { return DType::kF32; }));
+                   ModelBuilder::lay_out(config, [](const TensorSpec&) { return Placement{}; }));
   const double residual = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   for (const Parameter& p : model.parameters_) {
     const Weight& w = p.weight;
@@ -244,8 +259,8 @@ Status Model::save(const std::string& path) const {
     StoredTensor t;
     t.name = p.name;
     t.dtype = w.dtype;
-    t.shape = w.layout == Layout::kPanels ? std::vector<int64_t>{w.rows, w.cols}
-                                          : std::vector<int64_t>{w.cols};
+    t.shape = w.layout != Layout::kPlain ? std::vector<int64_t>{w.rows, w.cols}
+                                         : std::vector<int64_t>{w.cols};
     t.bytes = data.back();
     tensors.push_back(std::move(t));
     if (p.name == "model.embed_tokens.weight") type = w.dtype;

@@ -52,7 +52,7 @@ using ForwardFunction = Tensor (*)(Ctx& cx, const DenseModel& model, const Batch
 class Model {
  public:
   enum class Use : uint8_t {
-    kInference,  // weights keep the type of the file
+    kInference,  // weights keep the type of the file: repacked for the kernels, or mapped
     kTraining,   // float32 whatever the file holds; gradients can be attached
   };
 
@@ -87,7 +87,8 @@ class Model {
   // All parameters, in name order. A tied head is not listed.
   const std::vector<Parameter>& parameters() const { return parameters_; }
   int64_t parameter_count() const;
-  int64_t weight_bytes() const { return static_cast<int64_t>(buffer_size_); }
+  // Memory of the weights, mapped ones included.
+  int64_t weight_bytes() const { return static_cast<int64_t>(buffer_size_) + mapped_bytes_; }
 
   // The weights as one float32 array (padding of panels included, always zero) and the gradients
   // likewise. REQUIRES: Use::kTraining, and attach_gradients() for the latter.
@@ -115,6 +116,8 @@ class Model {
   std::unique_ptr<Config> config_;
   Pages buffer_, gradients_;
   size_t buffer_size_ = 0;
+  int64_t mapped_bytes_ = 0;
+  std::shared_ptr<const void> file_;  // owns the maps that kRows weights point into
   std::vector<Parameter> parameters_;
   Weight embed_tokens_, norm_, lm_head_;
   std::vector<DenseLayer> layers_;

@@ -236,7 +236,7 @@ TEST_F(Loading, HalfPrecisionStaysAsItIsAndIsFloatForTraining) {
     auto wide = Model::load(path, Model::Use::kTraining);
     ASSERT_TRUE(wide.ok());
     for (const Parameter& p : kept->parameters()) {
-      EXPECT_EQ(p.weight.dtype, p.weight.layout == Layout::kPanels ? dtype : DType::kF32);
+      EXPECT_EQ(p.weight.dtype, p.weight.layout != Layout::kPlain ? dtype : DType::kF32);
     }
     for (const Parameter& p : wide->parameters()) EXPECT_EQ(p.weight.dtype, DType::kF32);
     EXPECT_EQ(values(*kept, name), rounded);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/status.h"
+#include "quant/format.h"
 
 namespace ponder {
 namespace {
@@ -90,6 +91,11 @@ void move_rows(DType dtype, void* rows, int64_t begin, int64_t end, int64_t cols
 
 }  // namespace
 
+bool packs(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+         dtype == DType::kQ8_0;
+}
+
 int64_t panel_bytes(DType dtype, int64_t cols) {
   if (dtype == DType::kQ8_0) {
     PONDER_CHECK(cols % kQ8Block == 0);
@@ -110,12 +116,25 @@ void rows_to_panels(DType dtype, const void* rows, int64_t row_begin, int64_t ro
 }
 
 void panels_to_rows(const Weight& w, int64_t row_begin, int64_t row_end, void* rows) {
-  PONDER_CHECK(w.layout == Layout::kPanels && 0 <= row_begin && row_end <= w.rows);
+  PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row_begin && row_end <= w.rows);
+  if (w.layout == Layout::kRows) {
+    const size_t bytes = *bytes_for(w.dtype, w.cols);
+    std::memcpy(rows,
+                static_cast<const std::byte*>(w.data) + static_cast<size_t>(row_begin) * bytes,
+                static_cast<size_t>(row_end - row_begin) * bytes);
+    return;
+  }
   move_rows<false>(w.dtype, rows, row_begin, row_end, w.cols, w.data);
 }
 
 void panel_row(const Weight& w, int64_t row, float* out) {
-  PONDER_CHECK(w.layout == Layout::kPanels && 0 <= row && row < w.rows);
+  PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row && row < w.rows);
+  if (w.layout == Layout::kRows) {
+    const size_t bytes = *bytes_for(w.dtype, w.cols);
+    format_of(w.dtype).decode(
+        static_cast<const std::byte*>(w.data) + static_cast<size_t>(row) * bytes, out, w.cols);
+    return;
+  }
   const int64_t lane = row % kPanelRows;
   const std::byte* panel =
       static_cast<const std::byte*>(w.data) + row / kPanelRows * panel_bytes(w.dtype, w.cols);

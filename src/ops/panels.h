@@ -8,6 +8,9 @@
 
 namespace ponder {
 
+// Whether matrices of this type are repacked into panels; others are read as rows.
+bool packs(DType dtype);
+
 // Bytes of one panel of 16 rows of `cols` inputs. q8_0 panels hold per block of 32 inputs 16 float
 // scales and [8][16][4] bytes.
 int64_t panel_bytes(DType dtype, int64_t cols);
