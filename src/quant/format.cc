@@ -5,7 +5,14 @@
 #include <cstring>
 #include <limits>
 
+#include "quant/block.h"
+#include "quant/f8.h"
+#include "quant/fp4_quants.h"
+#include "quant/iq_quants.h"
+#include "quant/k_quants.h"
+#include "quant/legacy_quants.h"
 #include "quant/q8_0.h"
+#include "quant/ternary_quants.h"
 
 namespace ponder {
 namespace {
@@ -36,6 +43,13 @@ void encode_half(const float* src, const float*, void* dst, int64_t n) {
   }
 }
 
+// The row of a block format (block.h).
+template <typename B>
+constexpr Format block_format(DType dtype, const char* name, int32_t ggml_type) {
+  return {dtype,     name,     ggml_type,     B::kValues,      B::kBytes, decode_blocks<B>,
+          B::encode, B::kStep, B::kHasOffset, unpack_blocks<B>};
+}
+
 // clang-format off
 constexpr Format kFormats[] = {  // in the order of DType
     {DType::kF32,  "f32",  0,  1, 4, copy_f32, copy_to_f32},
@@ -49,31 +63,31 @@ constexpr Format kFormats[] = {  // in the order of DType
     {DType::kU8,   "u8",   kNoGgmlType, 1, 1, nullptr, nullptr},
     {DType::kBool, "bool", kNoGgmlType, 1, 1, nullptr, nullptr},
     {DType::kQ8_0, "q8_0", 8, kQ8_0Values, kQ8_0Bytes, decode_q8_0, encode_q8_0, 32, false, unpack_q8_0},
-    {DType::kQ4_0, "q4_0", 2, 32, 18, nullptr, nullptr},
-    {DType::kQ4_1, "q4_1", 3, 32, 20, nullptr, nullptr},
-    {DType::kQ5_0, "q5_0", 6, 32, 22, nullptr, nullptr},
-    {DType::kQ5_1, "q5_1", 7, 32, 24, nullptr, nullptr},
-    {DType::kQ2_K, "q2_k", 10, 256, 84, nullptr, nullptr},
-    {DType::kQ3_K, "q3_k", 11, 256, 110, nullptr, nullptr},
-    {DType::kQ4_K, "q4_k", 12, 256, 144, nullptr, nullptr},
-    {DType::kQ5_K, "q5_k", 13, 256, 176, nullptr, nullptr},
-    {DType::kQ6_K, "q6_k", 14, 256, 210, nullptr, nullptr},
-    {DType::kIQ1_S, "iq1_s", 19, 256, 50, nullptr, nullptr},
-    {DType::kIQ1_M, "iq1_m", 29, 256, 56, nullptr, nullptr},
-    {DType::kIQ2_XXS, "iq2_xxs", 16, 256, 66, nullptr, nullptr},
-    {DType::kIQ2_XS, "iq2_xs", 17, 256, 74, nullptr, nullptr},
-    {DType::kIQ2_S, "iq2_s", 22, 256, 82, nullptr, nullptr},
-    {DType::kIQ3_XXS, "iq3_xxs", 18, 256, 98, nullptr, nullptr},
-    {DType::kIQ3_S, "iq3_s", 21, 256, 110, nullptr, nullptr},
-    {DType::kIQ4_NL, "iq4_nl", 20, 32, 18, nullptr, nullptr},
-    {DType::kIQ4_XS, "iq4_xs", 23, 256, 136, nullptr, nullptr},
-    {DType::kTQ1_0, "tq1_0", 34, 256, 54, nullptr, nullptr},
-    {DType::kTQ2_0, "tq2_0", 35, 256, 66, nullptr, nullptr},
-    {DType::kMXFP4, "mxfp4", 39, 32, 17, nullptr, nullptr},
-    {DType::kNVFP4, "nvfp4", 40, 64, 36, nullptr, nullptr},
-    {DType::kQ1_0, "q1_0", 41, 128, 18, nullptr, nullptr},
-    {DType::kQ2_0, "q2_0", 42, 64, 18, nullptr, nullptr},
-    {DType::kF8_E4M3, "f8_e4m3", kNoGgmlType, 1, 1, nullptr, nullptr},
+    block_format<Q4_0>(DType::kQ4_0, "q4_0", 2),
+    block_format<Q4_1>(DType::kQ4_1, "q4_1", 3),
+    block_format<Q5_0>(DType::kQ5_0, "q5_0", 6),
+    block_format<Q5_1>(DType::kQ5_1, "q5_1", 7),
+    block_format<Q2_K>(DType::kQ2_K, "q2_k", 10),
+    block_format<Q3_K>(DType::kQ3_K, "q3_k", 11),
+    block_format<Q4_K>(DType::kQ4_K, "q4_k", 12),
+    block_format<Q5_K>(DType::kQ5_K, "q5_k", 13),
+    block_format<Q6_K>(DType::kQ6_K, "q6_k", 14),
+    block_format<Iq1S>(DType::kIQ1_S, "iq1_s", 19),
+    block_format<Iq1M>(DType::kIQ1_M, "iq1_m", 29),
+    block_format<Iq2Xxs>(DType::kIQ2_XXS, "iq2_xxs", 16),
+    block_format<Iq2Xs>(DType::kIQ2_XS, "iq2_xs", 17),
+    block_format<Iq2S>(DType::kIQ2_S, "iq2_s", 22),
+    block_format<Iq3Xxs>(DType::kIQ3_XXS, "iq3_xxs", 18),
+    block_format<Iq3S>(DType::kIQ3_S, "iq3_s", 21),
+    block_format<Iq4Nl>(DType::kIQ4_NL, "iq4_nl", 20),
+    block_format<Iq4Xs>(DType::kIQ4_XS, "iq4_xs", 23),
+    block_format<Tq1_0>(DType::kTQ1_0, "tq1_0", 34),
+    block_format<Tq2_0>(DType::kTQ2_0, "tq2_0", 35),
+    block_format<Mxfp4>(DType::kMXFP4, "mxfp4", 39),
+    block_format<Nvfp4>(DType::kNVFP4, "nvfp4", 40),
+    block_format<Q1_0>(DType::kQ1_0, "q1_0", 41),
+    block_format<Q2_0>(DType::kQ2_0, "q2_0", 42),
+    {DType::kF8_E4M3, "f8_e4m3", kNoGgmlType, 1, 1, decode_f8_e4m3, encode_f8_e4m3},
 };
 
 // Types that ggml uses for activations alone.

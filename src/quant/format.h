@@ -1,5 +1,6 @@
 // The table of element formats: one row each. Names, sizes, GGUF type numbers and tests derive from
-// the rows; a new block format is one file (q8_0.cc is the pattern) and one row in format.cc.
+// the rows; a new block format is a struct as block.h describes (legacy_quants.cc has small ones) and
+// one row in format.cc.
 #pragma once
 
 #include <cstddef>

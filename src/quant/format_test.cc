@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -60,20 +61,146 @@ TEST(Format, BytesForChecksBlocksAndOverflow) {
   EXPECT_EQ(bytes_for(DType::kI8, most).value(), static_cast<size_t>(most));
 }
 
-TEST(Format, WeightsRoundTripWithinTheirPrecision) {
-  std::vector<float> values(64);
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = 0.01f * static_cast<float>(i) - 0.3f;
+constexpr int64_t kRow = 768;  // whole blocks of every format
+
+std::vector<float> uniform_values(uint64_t seed, float low, float high) {
+  std::mt19937_64 random(seed);
+  std::vector<float> values(kRow);
+  for (float& value : values) {
+    value = low + (high - low) * static_cast<float>(random() >> 40) * 0x1p-24f;
   }
+  return values;
+}
+
+std::vector<uint8_t> encoded(const Format& format, const std::vector<float>& values,
+                             const float* importance = nullptr) {
+  // One byte of offset: files give no alignment.
+  std::vector<uint8_t> bytes(bytes_for(format.dtype, kRow).value() + 1);
+  format.encode(values.data(), importance, bytes.data() + 1, kRow);
+  bytes.erase(bytes.begin());
+  return bytes;
+}
+
+std::vector<float> decoded(const Format& format, const std::vector<uint8_t>& bytes) {
+  std::vector<uint8_t> shifted(1);
+  shifted.insert(shifted.end(), bytes.begin(), bytes.end());
+  std::vector<float> values(kRow);
+  format.decode(shifted.data() + 1, values.data(), kRow);
+  return values;
+}
+
+double root_mean_square(const std::vector<float>& values) {
+  double sum = 0.0;
+  for (const float value : values) sum += double{value} * double{value};
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+// Relative root mean square error that a format may have on uniform values. A block format with b
+// bits a weight is near 2^-b; scale and importance take some of its bits.
+double precision_of(const Format& format) {
+  switch (format.dtype) {
+    case DType::kF32:
+      return 0.0;
+    case DType::kF16:
+      return 0x1p-12;
+    case DType::kBF16:
+      return 0x1p-9;
+    case DType::kF8_E4M3:
+      return 0x1p-5;
+    default:
+      return 3.0 * std::exp2(-8.0 * static_cast<double>(format.block_bytes) /
+                             static_cast<double>(format.block_values));
+  }
+}
+
+TEST(Format, WeightsRoundTripWithinTheirPrecision) {
+  const std::vector<float> values = uniform_values(1, -1.0f, 1.0f);
+  const std::vector<float> importance = uniform_values(2, 0.5f, 1.5f);
   for (const Format& format : formats()) {
-    if (format.decode == nullptr) continue;
-    // One byte of offset: files give no alignment.
-    std::vector<uint8_t> bytes(bytes_for(format.dtype, 64).value() + 1);
-    std::vector<float> back(values.size());
-    format.encode(values.data(), nullptr, bytes.data() + 1, 64);
-    format.decode(bytes.data() + 1, back.data(), 64);
-    for (size_t i = 0; i < values.size(); ++i) {
-      EXPECT_NEAR(back[i], values[i], format.dtype == DType::kF32 ? 0.0f : 2e-3f) << format.name;
+    if (format.encode == nullptr) continue;
+    for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
+      std::vector<float> error = decoded(format, encoded(format, values, weights));
+      for (size_t i = 0; i < error.size(); ++i) error[i] -= values[i];
+      EXPECT_LE(root_mean_square(error), precision_of(format) * root_mean_square(values))
+          << format.name << (weights != nullptr ? " with importance" : "");
+    }
+  }
+}
+
+TEST(Format, ZeroRowsStayZeroAndConstantRowsNear) {
+  const std::vector<float> importance = uniform_values(2, 0.5f, 1.5f);
+  for (const Format& format : formats()) {
+    if (format.encode == nullptr) continue;
+    for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
+      for (const float constant : {0.0f, 0.75f, -0.75f, 1e-30f, -1e-30f}) {
+        const std::vector<float> values(kRow, constant);
+        // A scale that binary16 cannot hold is zero: 1e-30 may become 0.
+        const double bound = precision_of(format) * std::fabs(double{constant}) +
+                             (std::fabs(constant) < 1e-20f ? 1e-30 : 0.0);
+        std::vector<float> error = decoded(format, encoded(format, values, weights));
+        for (float& value : error) value -= constant;
+        EXPECT_LE(root_mean_square(error), bound)
+            << format.name << " for " << constant << (weights != nullptr ? " with importance" : "");
+      }
+    }
+  }
+}
+
+// Any bytes decode, and both ways to read them agree.
+TEST(Format, UnpackIsDecodeForAnyBytes) {
+  std::mt19937_64 random(3);
+  for (const Format& format : formats()) {
+    if (format.unpack == nullptr) {
+      EXPECT_EQ(format.step, 0) << format.name;
+      continue;
+    }
+    ASSERT_TRUE(format.step == 16 || format.step == 32) << format.name;
+    const auto groups = static_cast<size_t>(kRow / format.step);
+    for (int round = 0; round < 200; ++round) {
+      std::vector<uint8_t> bytes(bytes_for(format.dtype, kRow).value());
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      const std::vector<float> want = decoded(format, bytes);
+      std::vector<int8_t> codes(kRow);
+      std::vector<float> scales(groups), offsets(format.has_offset ? groups : 0);
+      format.unpack(bytes.data(), codes.data(), scales.data(),
+                    format.has_offset ? offsets.data() : nullptr, kRow);
+      for (size_t i = 0; i < want.size(); ++i) {
+        const size_t group = i / static_cast<size_t>(format.step);
+        float value = scales[group] * static_cast<float>(codes[i]);
+        if (format.has_offset) value += offsets[group];
+        if (std::isnan(value) && std::isnan(want[i])) continue;  // of a NaN scale
+        ASSERT_EQ(std::memcmp(&value, &want[i], sizeof value), 0)
+            << format.name << " element " << i << ": " << value << " and " << want[i];
+      }
+    }
+  }
+}
+
+// Encoders take whatever comes, and a bad block spoils no other one.
+TEST(Format, OddValuesAreDefinedAndStayInTheirBlock) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kMost = std::numeric_limits<float>::max();
+  const float odd[][4] = {{kNan, kNan, kNan, kNan},       {kNan, 1.0f, -2.0f, 0.5f},
+                          {kInfinity, 1.0f, -1.0f, 0.0f}, {-kInfinity, kInfinity, kNan, 1.0f},
+                          {kMost, -kMost, 1.0f, -0.0f},   {1e-45f, -1e-45f, 1e-40f, 0.0f},
+                          {65504.0f, -1e6f, 3e4f, 1e-7f}};
+  const std::vector<float> plain = uniform_values(4, -1.0f, 1.0f);
+  const std::vector<float> ones(kRow, 1.0f), nothing(kRow, 0.0f), negative(kRow, -1.0f),
+      broken(kRow, kNan);
+  for (const Format& format : formats()) {
+    if (format.encode == nullptr) continue;
+    for (const auto& values : odd) {
+      std::vector<float> row = plain;
+      for (size_t i = 0; i < 256; ++i) row[i + 256] = values[i % 4];
+      for (const auto* importance : {&ones, &nothing, &negative, &broken}) {
+        static_cast<void>(decoded(format, encoded(format, row, importance->data())));
+      }
+      const std::vector<uint8_t> want = encoded(format, plain), got = encoded(format, row);
+      const size_t third = want.size() / 3;
+      EXPECT_EQ(std::memcmp(got.data(), want.data(), third), 0) << format.name;
+      EXPECT_EQ(std::memcmp(got.data() + 2 * third, want.data() + 2 * third, third), 0)
+          << format.name;
     }
   }
 }
