@@ -41,13 +41,21 @@ void gemm(State& state, const Kernels& t, int64_t rows, int64_t n, int64_t k, bo
 // One head: `rows` queries at the end of `keys` positions.
 void attention(State& state, const Kernels& t, int64_t rows, int64_t keys, int64_t dim) {
   const auto q = values(rows * dim), page = values(2 * ((keys + 15) / 16 * 16) * dim);
-  std::vector<float> out(q.size()), scratch(static_cast<size_t>(t.attention_scratch(rows, keys)));
+  std::vector<float> out(q.size());
+  std::vector<float> scratch(static_cast<size_t>(t.attention_scratch(rows, keys, dim, 0)));
   const int32_t table[1] = {0};
   const int64_t page_keys = (keys + 15) / 16 * 16;
-  AttentionArgs args{
-      q.data(),      out.data(), dim,  rows,
-      keys - rows,   dim,        0.2f, {page.data(), table, 0, page_keys * dim, page_keys, 0},
-      scratch.data()};
+  AttentionArgs args{};
+  args.q = q.data();
+  args.out = out.data();
+  args.q_ld = args.out_ld = dim;
+  args.rows = rows;
+  args.first_position = keys - rows;
+  args.advance = 1;
+  args.head_dim = args.value_dim = dim;
+  args.scale = 0.2f;
+  args.pages = {page.data(), table, 0, page_keys * dim, page_keys, 0};
+  args.scratch = scratch.data();
   for (auto _ : state) {
     t.attention(args);
     benchmark::DoNotOptimize(out.data());

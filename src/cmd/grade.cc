@@ -1,4 +1,4 @@
-// ponder grade FILE.jsonl --task NAME: a verdict for each row.
+// ponder grade FILE.jsonl [--task NAME]: a verdict for each row.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmd/verb.h"
+#include "eval/answer_verify.h"
 #include "eval/chain.h"
 #include "eval/countdown.h"
 #include "io/jsonl.h"
@@ -58,8 +59,41 @@ Result<nlohmann::json> grade_countdown_row(const nlohmann::json& row) {
   return nlohmann::json{{"correct", verdict.correct}, {"reason", std::string(verdict.reason)}};
 }
 
+// How the row's grader goes about it. `options` names what differs from its defaults, which are not
+// all ours: without `allow_set_relation_comp` an inequality is no answer to a set.
+VerifyOptions verify_options(const nlohmann::json& row) {
+  VerifyOptions o;
+  if (row.contains("question")) o.question = row.at("question").get<std::string>();
+  if (row.contains("choices")) o.choices = row.at("choices").get<std::vector<std::string>>();
+  if (!row.contains("options")) return o;
+  const nlohmann::json& options = row.at("options");
+  o.relation_for_set = options.value("allow_set_relation_comp", false);
+  o.strict = options.value("strict", true);
+  if (options.contains("precision")) {
+    o.precision = std::clamp(integer(options.at("precision"), "precision"), 0, 30);
+    o.round_both = true;
+  }
+  if (options.contains("match_types")) {
+    const auto types = options.at("match_types").get<std::vector<std::string>>();
+    o.latex = std::find(types.begin(), types.end(), "latex") != types.end();
+    o.expressions = std::find(types.begin(), types.end(), "expr") != types.end();
+  }
+  const auto policy = options.value("policy", std::string());
+  o.ordered_lists = policy.find("order of a list matters") != std::string::npos;
+  o.need_thinking_end = policy.find("no </think> means wrong") != std::string::npos;
+  return o;
+}
+
+// {gold, answer, options?, question?, choices?} -> {equal, reason, key}
+nlohmann::json grade_answer_row(const nlohmann::json& row) {
+  const Verdict v = verify(row.at("gold").get<std::string>(), row.at("answer").get<std::string>(),
+                           verify_options(row));
+  return {{"equal", v.equal}, {"reason", std::string(v.reason)}, {"key", v.key}};
+}
+
 Result<nlohmann::json> grade_row(const std::string& task, const nlohmann::json& row) {
   try {
+    if (task.empty()) return grade_answer_row(row);
     if (task == "countdown") return grade_countdown_row(row);
     return grade_chain_row(row);
   } catch (const nlohmann::json::exception& e) {
@@ -85,10 +119,12 @@ Status grade(const Options& o) {
 Verb add_grade(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("file", o->file, "JSON lines")->required();
-  app.add_option("--task", o->task, "how the rows are graded")
-      ->required()
+  app.add_option("--task", o->task,
+                 "a task whose rows these are; without it each row is {\"gold\", \"answer\"}")
       ->check(CLI::IsMember({"chain", "chain97", "countdown"}));
-  app.footer("Example: ponder grade answers.jsonl --task chain97");
+  app.footer(
+      "Examples: ponder grade answers.jsonl\n"
+      "          ponder grade completions.jsonl --task chain97");
   return [o] { return grade(*o); };
 }
 

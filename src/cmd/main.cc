@@ -32,9 +32,12 @@ constexpr Row kVerbs[] = {
     {"score", "log-probabilities of token ids", add_score},
     {"bench", "prefill, decode and training rates beside the machine's ceilings", add_bench},
     {"show", "facts about a model", add_show},
-    {"convert", "to a GGUF file, in another element type if wanted", add_convert},
+    {"convert", "to a GGUF file, or to a Hugging Face folder", add_convert},
+    {"quantize", "to fewer bits, in llama.cpp's types and mixes", add_quantize},
+    {"imatrix", "an importance matrix for quantize", add_imatrix},
     {"tokenize", "text to token ids, JSON lines", add_tokenize},
     {"detokenize", "token ids to text, JSON lines", add_detokenize},
+    {"render", "a chat template applied to messages", add_render},
 };
 
 int run_main(int argc, char** argv) {

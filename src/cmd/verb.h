@@ -28,8 +28,11 @@ Verb add_score(CLI::App& app);
 Verb add_bench(CLI::App& app);
 Verb add_show(CLI::App& app);
 Verb add_convert(CLI::App& app);
+Verb add_quantize(CLI::App& app);
+Verb add_imatrix(CLI::App& app);
 Verb add_tokenize(CLI::App& app);
 Verb add_detokenize(CLI::App& app);
+Verb add_render(CLI::App& app);
 
 // A model with the tokenizer beside it.
 struct LoadedModel {

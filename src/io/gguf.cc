@@ -358,6 +358,14 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes) {
   return file;
 }
 
+GgufFile GgufFile::of(GgufMetadata metadata, TensorTable tensors) {
+  GgufFile file;
+  file.version_ = 3;
+  file.metadata_ = std::move(metadata);
+  file.tensors_ = std::move(tensors);
+  return file;
+}
+
 Result<GgufFile> GgufFile::open_one(const std::string& path) {
   ASSIGN_OR_RETURN(MappedFile map, MappedFile::open(path));
   Result<GgufFile> file = parse(map.bytes());

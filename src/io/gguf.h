@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -97,6 +96,9 @@ class GgufFile {
   // One file's content; `bytes` must outlive the result.
   static Result<GgufFile> parse(std::span<const std::byte> bytes);
 
+  // What a file would be that held these; the tensors' bytes must outlive the result.
+  static GgufFile of(GgufMetadata metadata, TensorTable tensors);
+
   uint32_t version() const { return version_; }
   const GgufMetadata& metadata() const { return metadata_; }
   const TensorTable& tensors() const { return tensors_; }
@@ -117,9 +119,7 @@ class GgufFile {
 Status write_gguf(const std::string& path, const GgufMetadata& metadata,
                   std::span<const StoredTensor> tensors);
 
-// The same with one tensor's bytes in memory at a time: `bytes_of(i)`, called once for each in
-// order, gives those of tensors[i], whose own `bytes` are not read. They live until the next call.
-using TensorBytes = std::function<Result<std::span<const std::byte>>(size_t index)>;
+// The same with one tensor's bytes in memory at a time, asked for in order.
 Status write_gguf(const std::string& path, const GgufMetadata& metadata,
                   std::span<const StoredTensor> tensors, const TensorBytes& bytes_of);
 

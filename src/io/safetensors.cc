@@ -43,7 +43,7 @@ constexpr TypeName kTypes[] = {
     {"U16", 2, {}},
     {"U32", 4, {}},
     {"U64", 8, {}},
-    {"F8_E4M3", 1, {}},
+    {"F8_E4M3", 1, DType::kF8_E4M3},
     {"F8_E5M2", 1, {}},
     {"F8_E8M0", 1, {}},
 };
@@ -342,25 +342,41 @@ Result<SafetensorsFile> SafetensorsFile::open_shards(const std::string& folder,
 
 Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
                          const std::map<std::string, std::string>& metadata) {
-  std::map<std::string_view, const StoredTensor*> order;
   for (const StoredTensor& tensor : tensors) {
     RETURN_IF_ERROR(check_sizes(tensor).with_prefix(path));
-    if (tensor.name == "__metadata__" || !order.emplace(tensor.name, &tensor).second) {
-      return invalid(fmt::format("{}: two tensors are named {}", path, in_quotes(tensor.name)));
+  }
+  return write_safetensors(path, tensors, metadata, [&](size_t index) {
+    return Result<std::span<const std::byte>>(tensors[index].bytes);
+  });
+}
+
+Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
+                         const std::map<std::string, std::string>& metadata,
+                         const TensorBytes& bytes_of) {
+  std::map<std::string_view, size_t> order;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::string& name = tensors[i].name;
+    PONDER_CHECK(tensors[i].dtype.has_value(), name);
+    if (name == "__metadata__" || !order.emplace(name, i).second) {
+      return invalid(fmt::format("{}: two tensors are named {}", path, in_quotes(name)));
     }
   }
-  nlohmann::ordered_json header;
+  nlohmann::json header;
   header["__metadata__"] = metadata;
   uint64_t position = 0;
-  for (const auto& [name, tensor] : order) {
-    const auto* type = std::ranges::find(kTypes, tensor->dtype, &TypeName::dtype);
+  std::vector<size_t> sizes(tensors.size());
+  for (const auto& [name, index] : order) {
+    const StoredTensor& tensor = tensors[index];
+    const auto* type = std::ranges::find(kTypes, tensor.dtype, &TypeName::dtype);
     if (type == std::end(kTypes)) {
       return unsupported(fmt::format("{}: tensor {}: safetensors has no type {}", path,
-                                     in_quotes(name), format_of(*tensor->dtype).name));
+                                     in_quotes(name), format_of(*tensor.dtype).name));
     }
-    const uint64_t end = position + tensor->bytes.size();
+    ASSIGN_OR_RETURN(const int64_t elements, count_elements(tensor.shape));
+    ASSIGN_OR_RETURN(sizes[index], bytes_for(*tensor.dtype, elements));
+    const uint64_t end = position + sizes[index];
     header[std::string(name)] = {
-        {"dtype", type->name}, {"shape", tensor->shape}, {"data_offsets", {position, end}}};
+        {"dtype", type->name}, {"shape", tensor.shape}, {"data_offsets", {position, end}}};
     position = end;
   }
   std::string text;
@@ -374,8 +390,11 @@ Status write_safetensors(const std::string& path, std::span<const StoredTensor> 
   const uint64_t length = text.size();
   RETURN_IF_ERROR(file.write(&length, sizeof length));
   RETURN_IF_ERROR(file.write(text));
-  for (const auto& [name, tensor] : order) {
-    RETURN_IF_ERROR(file.write(tensor->bytes.data(), tensor->bytes.size()));
+  for (const auto& [name, index] : order) {
+    const Result<std::span<const std::byte>> bytes = bytes_of(index);
+    if (!bytes.ok()) return bytes.status().with_prefix(path);
+    PONDER_CHECK(bytes->size() == sizes[index], std::string(name));
+    RETURN_IF_ERROR(file.write(bytes->data(), bytes->size()));
   }
   return file.commit();
 }

@@ -44,4 +44,9 @@ class SafetensorsFile {
 Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
                          const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
+// The same with one tensor's bytes in memory at a time, asked for in the order of their names.
+Status write_safetensors(const std::string& path, std::span<const StoredTensor> tensors,
+                         const std::map<std::string, std::string>& metadata,
+                         const TensorBytes& bytes_of);
+
 }  // namespace ponder

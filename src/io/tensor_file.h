@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +38,10 @@ Status decode_tensor(const StoredTensor& tensor, std::span<float> out);
 
 // kInvalid unless dtype, shape and bytes agree; what writers check first.
 Status check_sizes(const StoredTensor& tensor);
+
+// What writers ask for one tensor's bytes when they come to it: those of tensors[index], whose own
+// `bytes` are not read. Called once for each; the bytes live until the next call.
+using TensorBytes = std::function<Result<std::span<const std::byte>>(size_t index)>;
 
 // Tensors in file order, found by name. Copies share nothing but the bytes.
 class TensorTable {

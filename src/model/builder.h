@@ -25,11 +25,15 @@ struct ModelBuilder {
   // each matrix is kept.
   static Result<Model> lay_out(const Config& config,
                                const std::function<Placement(const TensorSpec&)>& place);
+  // Memory for the parameters that are not mapped.
+  static Status allocate(Model& model);
   // The model keeps `file` (which owns the maps) as long as it lives.
   static void keep(Model& model, std::shared_ptr<const void> file);
   // Points the fields of the model at its parameters; again after attach_gradients().
   static void bind(Model& model);
   static Status set_rope(Model& model, std::span<const float> divisors);
+  // The bytes of one parameter in file order: row-major, its own type.
+  static std::vector<std::byte> file_bytes(const Weight& w);
   // Row-major float32 values into a float32 parameter.
   static void fill(const Weight& w, const float* values);
 };

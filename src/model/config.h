@@ -1,5 +1,6 @@
-// The shape and constants of a dense decoder: llama, qwen2, qwen3. Read from a Hugging Face
-// config.json (both spellings of the rotary settings) or from GGUF metadata, and written to both.
+// The shape and constants of a decoder: dense (llama, qwen2, qwen3) or DeepSeek's with latent
+// attention and experts (deepseek_v2, deepseek_v3). Read from a Hugging Face config.json (both
+// spellings of the rotary settings) or from GGUF metadata, and written to both.
 #pragma once
 
 #include <cstdint>
@@ -40,20 +41,57 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
+// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): keys and values are made from a
+// latent of kv_lora_rank values, beside a rotated key of qk_rope_head_dim that all heads share.
+struct MlaConfig {
+  int64_t q_lora_rank = 0;   // 0: queries are projected at once
+  int64_t kv_lora_rank = 0;  // 0: ordinary attention
+  int64_t qk_nope_head_dim = 0;
+  int64_t qk_rope_head_dim = 0;
+  int64_t v_head_dim = 0;
+
+  bool operator==(const MlaConfig&) const = default;
+};
+
+// How the published files say that experts are chosen: the best scores; the best within the groups
+// with the best expert (V2); by corrected scores within the groups with the two best (V3).
+enum class TopkMethod : uint8_t { kGreedy, kGroupLimitedGreedy, kNoauxTc };
+
+struct MoeConfig {
+  int64_t n_routed_experts = 0;  // 0: all layers are dense
+  int64_t n_shared_experts = 0;
+  int64_t num_experts_per_tok = 0;
+  int64_t moe_intermediate_size = 0;
+  int64_t first_k_dense_replace = 0;  // leading dense layers
+  int64_t moe_layer_freq = 1;         // of the others, those whose index this divides have experts
+  int64_t n_group = 1;
+  int64_t topk_group = 1;
+  TopkMethod topk_method = TopkMethod::kGreedy;
+  bool sigmoid = false;  // scores: sigmoid of the logits, or their softmax
+  bool norm_topk_prob = false;
+  double routed_scaling_factor = 1.0;
+  double aux_loss_alpha = 0.0;  // of the balance loss; training only
+
+  bool operator==(const MoeConfig&) const = default;
+};
+
 struct Config {
-  // "llama", "qwen2" or "qwen3" with what the name fixes: biases and q/k norms (llama and qwen3:
-  // biases only on request). REQUIRES: is_architecture(name)
+  // A configuration of architecture `name` with what the name fixes: biases and q/k norms (llama
+  // and qwen3: biases only on request), and for DeepSeek how experts are scored and chosen unless
+  // the file says otherwise. REQUIRES: is_architecture(name)
   static Config of(const std::string& name, bool attention_bias = false);
   static bool is_architecture(std::string_view name);
+  // "llama, qwen2, ...", for messages.
+  static std::string architectures();
 
-  std::string architecture;  // "llama", "qwen2", "qwen3"
+  std::string architecture;  // model_type of config.json
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
   int64_t num_attention_heads = 0;
   int64_t num_key_value_heads = 0;
-  int64_t head_dim = 0;
+  int64_t head_dim = 0;  // of queries and keys; MLA: qk_nope_head_dim + qk_rope_head_dim
   int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-6;
   bool tie_word_embeddings = false;
@@ -61,12 +99,33 @@ struct Config {
   bool attention_output_bias = false;  // o has one
   bool qk_norm = false;                // q and k are normalised per head
   RopeConfig rope;
-  int64_t bos_id = -1;  // -1: none
+  MlaConfig mla;
+  MoeConfig moe;
+  // The form of latent attention in every phase: per-head products around the latent (absorbed, for
+  // inference: caches kv_lora_rank + qk_rope_head_dim values a token) or plain keys and values
+  // (expanded, for training). None: whoever loads the model decides; a Model's config says.
+  std::optional<bool> mla_absorb;
+  int64_t num_nextn_predict_layers = 0;  // layers after the last that predict the token after next
+  bool nextn_shares_embeddings = false;  // they use the model's embedding and head
+  int64_t bos_id = -1;                   // -1: none
   int64_t pad_id = -1;
   std::vector<int64_t> eos_ids;  // in the order of the file
 
   int64_t q_size() const { return num_attention_heads * head_dim; }
   int64_t kv_size() const { return num_key_value_heads * head_dim; }
+  bool is_mla() const { return mla.kv_lora_rank > 0; }
+  bool absorbs() const { return is_mla() && mla_absorb.value_or(true); }
+  // Entries of a head that rotary embedding turns.
+  int64_t rope_dim() const { return is_mla() ? mla.qk_rope_head_dim : head_dim; }
+  bool has_experts(int64_t layer) const {
+    return moe.n_routed_experts > 0 && layer >= moe.first_k_dense_replace &&
+           layer % moe.moe_layer_freq == 0;
+  }
+  // Of all layers, those for the token after next included.
+  int64_t all_layers() const { return num_hidden_layers + num_nextn_predict_layers; }
+  // What attention multiplies scores by. DeepSeek's YaRN puts its scale here: mscale^2 of
+  // mscale_all_dim (modeling_deepseek.py).
+  double softmax_scale() const;
 
   bool operator==(const Config&) const = default;
 };
@@ -92,8 +151,9 @@ std::string config_to_json(const Config& config, DType dtype);
 Result<Config> config_from_gguf(const GgufFile& file);
 
 // Sets general.architecture and the architecture's keys in `metadata`. llama3 scaling belongs in
-// the tensor rope_freqs.weight. kUnsupported for what GGUF has no key for (YaRN without
-// truncation).
+// the tensor rope_freqs.weight. kUnsupported for what GGUF has no key for: YaRN without truncation,
+// DeepSeek's mscale apart from mscale_all_dim, moe_layer_freq. aux_loss_alpha and mla_absorb, which
+// a file's reader does not need, are left out.
 Status config_to_gguf(const Config& config, GgufMetadata& metadata);
 
 }  // namespace ponder

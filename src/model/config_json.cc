@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/file.h"
 #include "io/json.h"
@@ -184,16 +187,84 @@ Status read_rope(Fields& top, Config& config) {
   return {};
 }
 
+constexpr std::pair<const char*, TopkMethod> kTopkMethods[] = {
+    {"greedy", TopkMethod::kGreedy},
+    {"group_limited_greedy", TopkMethod::kGroupLimitedGreedy},
+    {"noaux_tc", TopkMethod::kNoauxTc},
+};
+
+const char* topk_name(TopkMethod method) {
+  for (const auto& [name, value] : kTopkMethods) {
+    if (value == method) return name;
+  }
+  PONDER_CHECK(false);
+}
+
+// What only DeepSeek's configurations have. Absent keys: as the configuration classes of
+// transformers have it, but sizes without which there is no model are required.
+void read_deepseek(Fields& top, Config& config) {
+  const bool v3 = config.architecture == "deepseek_v3";
+  MlaConfig& mla = config.mla;
+  mla.q_lora_rank = top.integer("q_lora_rank", 0);
+  mla.kv_lora_rank = top.integer("kv_lora_rank");
+  mla.qk_nope_head_dim = top.integer("qk_nope_head_dim");
+  mla.qk_rope_head_dim = top.integer("qk_rope_head_dim");
+  mla.v_head_dim = top.integer("v_head_dim");
+  // Two sizes within limits; validate() sees to those.
+  const int64_t limit = int64_t{1} << 40;
+  config.head_dim = std::clamp(mla.qk_nope_head_dim, -limit, limit) +
+                    std::clamp(mla.qk_rope_head_dim, -limit, limit);
+  if (!top.boolean("rope_interleave", true)) {
+    top.refuse("rope_interleave", "false, expected true");
+  }
+  if (top.find("mla_absorb") != nullptr) config.mla_absorb = top.boolean("mla_absorb", true);
+  config.num_nextn_predict_layers = top.integer("num_nextn_predict_layers", 0);
+
+  MoeConfig& moe = config.moe;
+  moe.n_routed_experts = top.integer("n_routed_experts", 0);
+  if (moe.n_routed_experts == 0) {
+    moe = {};
+    return;
+  }
+  moe.n_shared_experts = top.integer("n_shared_experts", 0);
+  moe.num_experts_per_tok = top.integer("num_experts_per_tok");
+  moe.moe_intermediate_size = top.integer("moe_intermediate_size");
+  moe.first_k_dense_replace = top.integer("first_k_dense_replace", v3 ? 3 : 0);
+  moe.moe_layer_freq = top.integer("moe_layer_freq", 1);
+  moe.norm_topk_prob = top.boolean("norm_topk_prob", moe.norm_topk_prob);
+  moe.routed_scaling_factor = top.number("routed_scaling_factor", 1.0);
+  moe.aux_loss_alpha = top.number("aux_loss_alpha", 0.0);
+  const std::string scoring = top.string("scoring_func", v3 ? "sigmoid" : "softmax");
+  moe.sigmoid = scoring == "sigmoid";
+  if (!moe.sigmoid && scoring != "softmax") {
+    top.refuse("scoring_func", in_quotes(scoring) + ", expected sigmoid or softmax");
+  }
+  const std::string method = top.string("topk_method", topk_name(moe.topk_method));
+  const auto* row = std::find_if(std::begin(kTopkMethods), std::end(kTopkMethods),
+                                 [&](const auto& known) { return method == known.first; });
+  if (row == std::end(kTopkMethods)) {
+    return top.refuse("topk_method",
+                      in_quotes(method) + ", expected greedy, group_limited_greedy or noaux_tc");
+  }
+  moe.topk_method = row->second;
+  if (moe.topk_method == TopkMethod::kGreedy) return;  // groups, if stated, mean nothing
+  moe.n_group = top.integer("n_group", 1);
+  moe.topk_group = top.integer("topk_group", 1);
+}
+
 Result<Config> read_config(const json& root) {
   if (!root.is_object()) return invalid("expected a JSON object");
   Fields top(root, "");
   const std::string type = top.string("model_type");
   RETURN_IF_ERROR(top.status());
   if (!Config::is_architecture(type)) {
-    return unsupported(
-        fmt::format("model_type is {}, expected llama, qwen2 or qwen3", in_quotes(type)));
+    return unsupported(fmt::format("model_type is {}, expected one of {}", in_quotes(type),
+                                   Config::architectures()));
   }
-  Config config = Config::of(type, type != "qwen2" && top.boolean("attention_bias", false));
+  const bool deepseek = type.starts_with("deepseek");
+  const bool biased = type != "qwen2" && top.boolean("attention_bias", false);
+  if (deepseek && biased) top.refuse("attention_bias", "true, expected false");
+  Config config = Config::of(type, biased);
   config.vocab_size = top.integer("vocab_size");
   config.hidden_size = top.integer("hidden_size");
   config.intermediate_size = top.integer("intermediate_size");
@@ -202,7 +273,10 @@ Result<Config> read_config(const json& root) {
   config.max_position_embeddings = top.integer("max_position_embeddings");
   config.num_key_value_heads = top.integer("num_key_value_heads", config.num_attention_heads);
   // transformers: qwen3 has heads of 128 unless told otherwise, the others divide the hidden size.
-  if (type == "qwen3" || top.find("head_dim") != nullptr) {
+  // DeepSeek's head_dim, where it is given, is that of the rotated part.
+  if (deepseek) {
+    read_deepseek(top, config);
+  } else if (type == "qwen3" || top.find("head_dim") != nullptr) {
     config.head_dim = top.integer("head_dim", 128);
   } else if (config.num_attention_heads > 0 &&
              config.hidden_size % config.num_attention_heads == 0) {
@@ -249,6 +323,7 @@ nlohmann::ordered_json scaling_to_json(const RopeConfig& rope) {
       if (rope.mscale_all_dim != 0.0) out["mscale_all_dim"] = rope.mscale_all_dim;
       break;
   }
+  out["type"] = out["rope_type"];  // what the files that come with older models read
   return out;
 }
 
@@ -263,6 +338,41 @@ const char* torch_dtype(DType dtype) {
     default:
       PONDER_CHECK(false, "a dtype that no Hugging Face folder has");
   }
+}
+
+void deepseek_to_json(const Config& config, nlohmann::ordered_json& out) {
+  const MlaConfig& mla = config.mla;
+  out["q_lora_rank"] = mla.q_lora_rank == 0 ? json() : json(mla.q_lora_rank);
+  out["kv_lora_rank"] = mla.kv_lora_rank;
+  out["qk_nope_head_dim"] = mla.qk_nope_head_dim;
+  out["qk_rope_head_dim"] = mla.qk_rope_head_dim;
+  out["v_head_dim"] = mla.v_head_dim;
+  if (config.mla_absorb) out["mla_absorb"] = *config.mla_absorb;
+  out["num_nextn_predict_layers"] = config.num_nextn_predict_layers;
+  const MoeConfig& moe = config.moe;
+  out["n_routed_experts"] = moe.n_routed_experts == 0 ? json() : json(moe.n_routed_experts);
+  if (moe.n_routed_experts == 0) return;
+  out["n_shared_experts"] = moe.n_shared_experts;
+  out["num_experts_per_tok"] = moe.num_experts_per_tok;
+  out["moe_intermediate_size"] = moe.moe_intermediate_size;
+  out["first_k_dense_replace"] = moe.first_k_dense_replace;
+  out["moe_layer_freq"] = moe.moe_layer_freq;
+  out["n_group"] = moe.n_group;
+  out["topk_group"] = moe.topk_group;
+  out["topk_method"] = topk_name(moe.topk_method);
+  out["scoring_func"] = moe.sigmoid ? "sigmoid" : "softmax";
+  out["norm_topk_prob"] = moe.norm_topk_prob;
+  out["routed_scaling_factor"] = moe.routed_scaling_factor;
+  out["aux_loss_alpha"] = moe.aux_loss_alpha;
+  out["seq_aux"] = true;
+}
+
+// The class that transformers loads it with.
+const char* class_name(const std::string& architecture) {
+  if (architecture == "llama") return "LlamaForCausalLM";
+  if (architecture == "qwen2") return "Qwen2ForCausalLM";
+  if (architecture == "qwen3") return "Qwen3ForCausalLM";
+  return architecture == "deepseek_v2" ? "DeepseekV2ForCausalLM" : "DeepseekV3ForCausalLM";
 }
 
 }  // namespace
@@ -283,12 +393,9 @@ Result<Config> load_config(const std::string& folder) {
 
 std::string config_to_json(const Config& config, DType dtype) {
   const std::string& arch = config.architecture;
-  const char* name = arch == "llama"   ? "LlamaForCausalLM"
-                     : arch == "qwen2" ? "Qwen2ForCausalLM"
-                                       : "Qwen3ForCausalLM";
   const auto id_or_null = [](int64_t id) { return id < 0 ? json() : json(id); };
   nlohmann::ordered_json out;
-  out["architectures"] = {name};
+  out["architectures"] = {class_name(arch)};
   out["model_type"] = arch;
   out["hidden_act"] = "silu";
   out["vocab_size"] = config.vocab_size;
@@ -297,12 +404,16 @@ std::string config_to_json(const Config& config, DType dtype) {
   out["num_hidden_layers"] = config.num_hidden_layers;
   out["num_attention_heads"] = config.num_attention_heads;
   out["num_key_value_heads"] = config.num_key_value_heads;
-  out["head_dim"] = config.head_dim;
+  if (config.is_mla()) {
+    deepseek_to_json(config, out);
+  } else {
+    out["head_dim"] = config.head_dim;
+  }
   out["max_position_embeddings"] = config.max_position_embeddings;
   out["rms_norm_eps"] = config.rms_norm_eps;
   out["tie_word_embeddings"] = config.tie_word_embeddings;
   if (arch != "qwen2") out["attention_bias"] = config.attention_bias;
-  if (arch != "llama") out["use_sliding_window"] = false;
+  if (arch.starts_with("qwen")) out["use_sliding_window"] = false;
   out["rope_theta"] = config.rope.theta;
   out["rope_scaling"] = scaling_to_json(config.rope);
   out["bos_token_id"] = id_or_null(config.bos_id);

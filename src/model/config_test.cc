@@ -21,6 +21,36 @@ json small(const std::string& type) {
           {"bos_token_id", 0},        {"eos_token_id", {1, 2}}};
 }
 
+// V3 in small, as published.
+json deepseek() {
+  json out = small("deepseek_v3");
+  out.update({{"num_key_value_heads", 8},
+              {"q_lora_rank", 40},
+              {"kv_lora_rank", 32},
+              {"qk_nope_head_dim", 24},
+              {"qk_rope_head_dim", 16},
+              {"v_head_dim", 20},
+              {"n_routed_experts", 16},
+              {"n_shared_experts", 1},
+              {"num_experts_per_tok", 4},
+              {"moe_intermediate_size", 48},
+              {"first_k_dense_replace", 1},
+              {"n_group", 4},
+              {"topk_group", 2},
+              {"topk_method", "noaux_tc"},
+              {"scoring_func", "sigmoid"},
+              {"norm_topk_prob", true},
+              {"routed_scaling_factor", 2.5},
+              {"num_nextn_predict_layers", 1},
+              {"rope_scaling",
+               {{"type", "yarn"},
+                {"factor", 40},
+                {"original_max_position_embeddings", 64},
+                {"mscale", 1.0},
+                {"mscale_all_dim", 1.0}}}});
+  return out;
+}
+
 json with(json object, const std::string& key, json value) {
   object[key] = std::move(value);
   return object;
@@ -60,6 +90,99 @@ TEST(Config, ArchitecturesFixBiasesAndNorms) {
   EXPECT_EQ(qwen3.head_dim, 128);
   const Config biased = read(with(small("llama"), "attention_bias", true));
   EXPECT_TRUE(biased.attention_bias && biased.attention_output_bias);
+}
+
+TEST(Config, ReadsDeepseek) {
+  const Config c = read(deepseek());
+  EXPECT_TRUE(c.is_mla());
+  EXPECT_EQ(c.head_dim, 40);
+  EXPECT_EQ(c.rope_dim(), 16);
+  EXPECT_EQ(c.q_size(), 8 * 40);
+  EXPECT_EQ(c.moe.topk_method, TopkMethod::kNoauxTc);
+  EXPECT_TRUE(c.moe.sigmoid && c.moe.norm_topk_prob);
+  EXPECT_FALSE(c.has_experts(0));
+  EXPECT_TRUE(c.has_experts(1) && c.has_experts(3));
+  EXPECT_EQ(c.all_layers(), 4);
+  EXPECT_EQ(c.moe.n_group, 4);
+  // The absorbed form unless told otherwise.
+  EXPECT_FALSE(c.mla_absorb.has_value());
+  EXPECT_TRUE(c.absorbs());
+  EXPECT_FALSE(read(with(deepseek(), "mla_absorb", false)).absorbs());
+
+  json lite = with(deepseek(), "q_lora_rank", nullptr);
+  lite["model_type"] = "deepseek_v2";
+  for (const char* key : {"topk_method", "scoring_func", "norm_topk_prob", "n_group",
+                          "first_k_dense_replace", "routed_scaling_factor"}) {
+    lite.erase(key);
+  }
+  const Config v2 = read(lite);
+  EXPECT_EQ(v2.mla.q_lora_rank, 0);
+  EXPECT_EQ(v2.moe.topk_method, TopkMethod::kGreedy);
+  EXPECT_FALSE(v2.moe.sigmoid || v2.moe.norm_topk_prob);
+  EXPECT_TRUE(v2.has_experts(0));
+  EXPECT_EQ(v2.moe.n_group, 1);
+  EXPECT_EQ(v2.moe.topk_group, 1);
+}
+
+// V3: 192^-0.5 * (0.1 ln 40 + 1)^2; cos and sin stay as they are.
+TEST(Config, DeepseeksYarnScalesTheSoftmax) {
+  Config c = read(deepseek());
+  c.head_dim = 192;
+  EXPECT_NEAR(c.softmax_scale(), 0.135234, 1e-6);
+  EXPECT_EQ(c.rope.attention_scale(), 1.0);
+  c.rope.mscale = c.rope.mscale_all_dim = 0.707;
+  const double m = 0.0707 * std::log(40.0) + 1;
+  EXPECT_DOUBLE_EQ(c.softmax_scale(), m * m / std::sqrt(192.0));
+  c.rope = {};
+  EXPECT_DOUBLE_EQ(c.softmax_scale(), 1 / std::sqrt(192.0));
+  EXPECT_DOUBLE_EQ(read(small("llama")).softmax_scale(), 1 / std::sqrt(8.0));
+}
+
+TEST(Config, DeepseeksErrorsNameKeyAndExpectation) {
+  const auto expect = [&](const std::string& key, const json& value, const std::string& part) {
+    const std::string message = error_of(with(deepseek(), key, value));
+    EXPECT_NE(message.find(key), std::string::npos) << message;
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect("kv_lora_rank", nullptr, "is missing");
+  expect("kv_lora_rank", 0, "expected 1 to");
+  expect("q_lora_rank", -1, "expected 0 to");
+  expect("q_lora_rank", int64_t{1} << 40, "expected 0 to");
+  expect("qk_nope_head_dim", INT64_MAX, "expected");
+  expect("qk_nope_head_dim", INT64_MIN, "expected");
+  expect("qk_rope_head_dim", 15, "even");
+  expect("v_head_dim", 0, "expected 1 to");
+  expect("num_key_value_heads", 2, "expected num_attention_heads, 8");
+  expect("n_routed_experts", 100000, "expected 0 to");
+  expect("n_routed_experts", 18, "divisor");
+  expect("n_shared_experts", -1, "expected 0 to");
+  expect("moe_intermediate_size", 0, "expected 1 to");
+  expect("num_experts_per_tok", 9, "expected 1 to 8");
+  expect("num_experts_per_tok", 0, "expected 1 to 8");
+  expect("first_k_dense_replace", 4, "expected 0 to 3");
+  expect("moe_layer_freq", 0, "expected 1 to");
+  expect("n_group", 0, "expected 1 to");
+  expect("topk_group", 5, "expected 1 to 4");
+  expect("topk_method", "best", "expected greedy, group_limited_greedy or noaux_tc");
+  expect("scoring_func", "tanh", "expected sigmoid or softmax");
+  expect("routed_scaling_factor", 0, "expected above 0");
+  expect("aux_loss_alpha", -1, "expected 0 or more");
+  expect("num_nextn_predict_layers", 17, "expected 0 to 16");
+  expect("attention_bias", true, "expected false");
+  expect("rope_interleave", false, "expected true");
+  expect("mla_absorb", 1, "expected true or false");
+  json scaled = deepseek();
+  scaled["rope_scaling"]["mscale_all_dim"] = -1;
+  EXPECT_NE(error_of(scaled).find("mscale is -1, expected 0 to"), std::string::npos);
+  // Many experts in many layers would make a list of tensors without end.
+  json many = with(deepseek(), "n_routed_experts", 4096);
+  EXPECT_NE(error_of(with(many, "num_hidden_layers", 4096)).find("in all"), std::string::npos);
+  json heads = with(with(deepseek(), "num_attention_heads", 65536), "num_key_value_heads", 65536);
+  EXPECT_NE(error_of(heads).find("in all"), std::string::npos);
+  // A dense model has none of this.
+  Config llama = read(small("llama"));
+  llama.moe.n_routed_experts = 4;
+  EXPECT_FALSE(validate(llama).ok());
 }
 
 TEST(Config, BothSpellingsOfRopeAgree) {
@@ -103,7 +226,7 @@ TEST(Config, ErrorsNameKeyAndExpectation) {
     EXPECT_NE(message.find(key.substr(0, 4)), std::string::npos) << message;
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  expect("model_type", "gemma", "expected llama, qwen2 or qwen3");
+  expect("model_type", "gemma", "expected one of llama, qwen2, qwen3, deepseek_v2, deepseek_v3");
   expect("vocab_size", 0, "expected 1 to");
   expect("vocab_size", "many", "expected an integer");
   expect("vocab_size", 1e300, "expected an integer");
@@ -145,7 +268,11 @@ TEST(Config, JsonRoundTrip) {
                     {"beta_fast", 16},
                     {"truncate", false}});
   for (const json& object :
-       {small("llama"), small("qwen2"), yarn, with(small("llama"), "attention_bias", true),
+       {small("llama"), small("qwen2"), yarn, deepseek(), with(deepseek(), "mla_absorb", true),
+        with(with(deepseek(), "topk_method", "greedy"), "aux_loss_alpha", 0.001),
+        with(with(deepseek(), "topk_method", "group_limited_greedy"), "scoring_func", "softmax"),
+        with(with(deepseek(), "n_routed_experts", nullptr), "q_lora_rank", nullptr),
+        with(small("llama"), "attention_bias", true),
         with(small("llama"), "rope_scaling", {{"type", "linear"}, {"factor", 2}}),
         with(small("qwen2"), "eos_token_id", 5), with(small("qwen2"), "eos_token_id", nullptr)}) {
     const Config config = read(object);
@@ -169,7 +296,13 @@ TEST(Config, GgufRoundTrip) {
   json yarn =
       with(small("qwen3"), "rope_scaling",
            {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}});
-  for (json object : {small("llama"), yarn}) {
+  json v2 =
+      with(with(deepseek(), "topk_method", "group_limited_greedy"), "scoring_func", "softmax");
+  v2["model_type"] = "deepseek_v2";
+  v2["rope_scaling"]["mscale"] = v2["rope_scaling"]["mscale_all_dim"] = 0.707;
+  // Which method chooses experts, only the tensors show: a file without tensors is V3's.
+  const json plain = with(with(v2, "topk_method", "greedy"), "q_lora_rank", nullptr);
+  for (json object : {small("llama"), yarn, deepseek(), v2, plain}) {
     object["eos_token_id"] = 1;
     const Config config = read(object);
     GgufMetadata metadata;
@@ -178,6 +311,37 @@ TEST(Config, GgufRoundTrip) {
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ(*again, config);
   }
+}
+
+TEST(Config, WhatGgufCannotSayIsAnError) {
+  GgufMetadata metadata;
+  for (const json& object :
+       {with(deepseek(), "moe_layer_freq", 2),
+        with(deepseek(), "rope_scaling", with(deepseek()["rope_scaling"], "mscale", 0.5))}) {
+    EXPECT_EQ(config_to_gguf(read(object), metadata).code(), Code::kUnsupported);
+  }
+}
+
+TEST(Config, GgufKeysOfDeepseekAreChecked) {
+  GgufMetadata good;
+  ASSERT_TRUE(config_to_gguf(read(with(deepseek(), "eos_token_id", 1)), good).ok());
+  const auto expect = [&](const std::string& key, GgufValue value, const char* part) {
+    GgufMetadata bad = good;
+    bad.set("deepseek2." + key, std::move(value));
+    const auto config = through_gguf(bad);
+    ASSERT_FALSE(config.ok()) << key;
+    EXPECT_NE(config.status().message().find(part), std::string::npos) << config.status().message();
+  };
+  expect("attention.kv_lora_rank", GgufValue::u32(0), "kv_lora_rank");
+  expect("attention.key_length_mla", GgufValue::u32(16), "less than a head's width");
+  expect("attention.key_length_mla", GgufValue::u32(4000000000u), "head_dim");
+  expect("expert_count", GgufValue::u32(4000000000u), "n_routed_experts");
+  expect("expert_gating_func", GgufValue::u32(3), "expected 1 (softmax) or 2 (sigmoid)");
+  expect("expert_weights_norm", GgufValue::string("yes"), "expert_weights_norm");
+  expect("expert_used_count", GgufValue::u32(17), "num_experts_per_tok");
+  expect("nextn_predict_layers", GgufValue::u32(4000000000u), "num_");
+  expect("rope.scaling.attn_factor", GgufValue::f32(2), "expected 1");
+  expect("rope.scaling.yarn_log_multiplier", GgufValue::f32(NAN), "mscale");
 }
 
 TEST(Config, GgufKeysAreChecked) {

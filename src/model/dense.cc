@@ -1,20 +1,46 @@
 #include "model/dense.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace ponder {
+namespace {
 
-Tensor dense_forward(Ctx& cx, const DenseModel& model, const Batch& batch, QkvFunction qkv) {
+// Where each tensor of a layer goes.
+struct LayerField {
+  const char* suffix;
+  Weight DenseLayer::*field;
+};
+constexpr LayerField kLayerFields[] = {
+    {"input_layernorm.weight", &DenseLayer::input_layernorm},
+    {"self_attn.q_proj.weight", &DenseLayer::q_proj},
+    {"self_attn.k_proj.weight", &DenseLayer::k_proj},
+    {"self_attn.v_proj.weight", &DenseLayer::v_proj},
+    {"self_attn.o_proj.weight", &DenseLayer::o_proj},
+    {"self_attn.q_proj.bias", &DenseLayer::q_bias},
+    {"self_attn.k_proj.bias", &DenseLayer::k_bias},
+    {"self_attn.v_proj.bias", &DenseLayer::v_bias},
+    {"self_attn.o_proj.bias", &DenseLayer::o_bias},
+    {"self_attn.q_norm.weight", &DenseLayer::q_norm},
+    {"self_attn.k_norm.weight", &DenseLayer::k_norm},
+    {"post_attention_layernorm.weight", &DenseLayer::post_attention_layernorm},
+    {"mlp.gate_proj.weight", &DenseLayer::gate_proj},
+    {"mlp.up_proj.weight", &DenseLayer::up_proj},
+    {"mlp.down_proj.weight", &DenseLayer::down_proj},
+};
+
+}  // namespace
+
+Tensor dense_forward(Ctx& cx, const Network& model, const Batch& batch, QkvFunction qkv) {
   const Config& c = model.config;
   const float eps = static_cast<float>(c.rms_norm_eps);
   const AttentionShape shape{c.num_attention_heads, c.num_key_value_heads, c.head_dim,
-                             static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)))};
+                             static_cast<float>(c.softmax_scale())};
   const float* rope =
       model.rope.rows(1 + *std::max_element(batch.positions.begin(), batch.positions.end()));
   Tensor x = embedding(cx, batch.ids, model.embed_tokens);  // (T, hidden_size)
-  for (size_t i = 0; i < model.layers.size(); ++i) {
-    const DenseLayer& w = model.layers[i];
+  note_residual(batch, x);
+  for (size_t i = 0; i < model.dense.size(); ++i) {
+    const DenseLayer& w = model.dense[i];
     Tensor h = rms_norm(cx, x, w.input_layernorm, eps);
     const Qkv heads = qkv(cx, c, w, h, batch, rope);
     const KvLayer kv =
@@ -27,8 +53,15 @@ Tensor dense_forward(Ctx& cx, const DenseModel& model, const Batch& batch, QkvFu
         cx, h, w.gate_proj);  // named: argument order is unspecified in C++, and the tape's is not
     const Tensor up = linear(cx, h, w.up_proj);
     x = add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
+    note_residual(batch, x);
   }
   return rms_norm(cx, x, model.norm, eps);
+}
+
+void bind_dense(DenseLayer& layer, std::string_view name, const Weight& weight) {
+  for (const LayerField& f : kLayerFields) {
+    if (name == f.suffix) layer.*f.field = weight;
+  }
 }
 
 }  // namespace ponder

@@ -29,6 +29,23 @@ Config small(const std::string& architecture) {
   return c;
 }
 
+// V3 with a layer for the token after next. Values of 12, no whole panel.
+Config deepseek() {
+  Config c = small("deepseek_v3");
+  c.num_key_value_heads = 2;
+  c.num_hidden_layers = 2;
+  c.mla = {24, 32, 12, 4, 12};
+  c.moe.n_routed_experts = 4;
+  c.moe.n_shared_experts = 1;
+  c.moe.num_experts_per_tok = 2;
+  c.moe.moe_intermediate_size = 32;
+  c.moe.first_k_dense_replace = 1;
+  c.moe.n_group = 2;
+  c.moe.topk_group = 1;
+  c.num_nextn_predict_layers = 1;
+  return c;
+}
+
 class GgufWriter : public testing::Test {
  protected:
   void SetUp() override {
@@ -46,7 +63,10 @@ class GgufWriter : public testing::Test {
   Model written(const Model& model, DType type) {
     const Status status = save_gguf(model, path_, type, {}, rope_divisors(model.config()));
     EXPECT_TRUE(status.ok()) << status.message();
-    Result<Model> read = Model::load(path_, Model::Use::kInference);
+    return loaded(path_);
+  }
+  static Model loaded(const std::string& path) {
+    Result<Model> read = Model::load(path, Model::Use::kInference);
     EXPECT_TRUE(read.ok()) << read.status().message();
     return std::move(read).value();
   }
@@ -74,6 +94,61 @@ TEST_F(GgufWriter, FloatsComeBackToTheBit) {
     EXPECT_EQ(read.config(), model.config()) << name;
     EXPECT_EQ(logits(read), logits(model)) << name;
   }
+}
+
+TEST_F(GgufWriter, DeepseekComesBackToTheBitInEitherForm) {
+  Config shares = deepseek();
+  shares.nextn_shares_embeddings = true;
+  for (const Config& config : {deepseek(), shares}) {
+    const Model model = made(config);  // expanded, as training has it
+    ASSERT_TRUE(save_gguf(model, path_, DType::kF32, {}, {}).ok());
+    Result<Model> same = Model::load(path_, Model::Use::kTraining);
+    ASSERT_TRUE(same.ok()) << same.status().message();
+    EXPECT_EQ(same->config(), model.config());
+    EXPECT_EQ(same->weights_hash(), model.weights_hash());
+    EXPECT_EQ(logits(*same), logits(model));
+
+    const auto file = GgufFile::open(path_);
+    ASSERT_TRUE(file.ok()) << file.status().message();
+    const StoredTensor* experts = file->tensors().find("blk.1.ffn_up_exps.weight");
+    ASSERT_NE(experts, nullptr);
+    EXPECT_EQ(experts->shape, (std::vector<int64_t>{4, 32, 32}));
+    const StoredTensor* keys = file->tensors().find("blk.0.attn_k_b.weight");
+    ASSERT_NE(keys, nullptr);
+    EXPECT_EQ(keys->shape, (std::vector<int64_t>{2, 32, 12}));
+    EXPECT_EQ(file->tensors().find("blk.0.attn_kv_b.weight"), nullptr);
+
+    const Model absorbed = loaded(path_);
+    EXPECT_TRUE(absorbed.config().absorbs());
+    const std::string again = path_ + ".again";
+    ASSERT_TRUE(save_gguf(absorbed, again, DType::kF32, {}, {}).ok());
+    const auto copy = GgufFile::open(again);
+    std::filesystem::remove(again);
+    ASSERT_TRUE(copy.ok()) << copy.status().message();
+    ASSERT_EQ(copy->tensors().all().size(), file->tensors().all().size());
+    for (const StoredTensor& want : file->tensors().all()) {
+      const StoredTensor* got = copy->tensors().find(want.name);
+      ASSERT_NE(got, nullptr) << want.name;
+      EXPECT_EQ(got->shape, want.shape) << want.name;
+      EXPECT_TRUE(std::ranges::equal(got->bytes, want.bytes)) << want.name;
+    }
+  }
+}
+
+// Routers stay in float32; the keys' halves have rows of part blocks.
+TEST_F(GgufWriter, DeepseeksMatricesTakeTheType) {
+  const Model model = made(deepseek());
+  ASSERT_TRUE(save_gguf(model, path_, DType::kQ8_0, {}, {}).ok());
+  const auto file = GgufFile::open(path_);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  const auto type = [&](const char* name) { return *file->tensors().find(name)->dtype; };
+  EXPECT_EQ(type("blk.1.ffn_gate_inp.weight"), DType::kF32);
+  EXPECT_EQ(type("blk.1.exp_probs_b.bias"), DType::kF32);
+  EXPECT_EQ(type("blk.1.ffn_down_exps.weight"), DType::kQ8_0);
+  EXPECT_EQ(type("blk.1.attn_v_b.weight"), DType::kQ8_0);
+  EXPECT_EQ(type("blk.1.attn_k_b.weight"), DType::kF16);
+  const Model read = loaded(path_);
+  EXPECT_EQ(read.parameter_count(), model.parameter_count());
 }
 
 TEST_F(GgufWriter, OtherTypesHoldTheirRoundingOfEachWeight) {
@@ -128,6 +203,25 @@ TEST_F(GgufWriter, Llama3ScalingBecomesATensor) {
   const std::vector<float> divisors = rope_divisors(model.config());
   EXPECT_EQ(divisors.front(), 1.0f);
   EXPECT_EQ(divisors.back(), 8.0f);
+
+  // A folder can state it, too.
+  const std::string folder = path_ + ".folder";
+  ASSERT_TRUE(read.save(folder).ok());
+  Result<Model> back = Model::load(folder, Model::Use::kInference);
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(back->config(), model.config());
+  EXPECT_EQ(logits(*back), want);
+}
+
+TEST_F(GgufWriter, AFolderCannotHoldOtherDivisors) {
+  const Model model = made(small("llama"));
+  const std::vector<float> divisors = {1, 1, 1, 2, 1, 3, 8, 8};
+  ASSERT_TRUE(save_gguf(model, path_, DType::kF32, {}, divisors).ok());
+  const Status status = loaded(path_).save(path_ + ".folder");
+  EXPECT_EQ(status.code(), Code::kUnsupported);
+  EXPECT_NE(status.message().find("rope_freqs"), std::string::npos) << status.message();
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".folder"));
 }
 
 TEST_F(GgufWriter, MetadataOfTheCallerStays) {

@@ -12,21 +12,34 @@ namespace ponder {
 
 struct Config;
 
+// What a position of a sequence leaves behind: in each layer, kv_heads keys of key_dim floats and
+// values of value_dim. value_dim 0: the values are part of the keys (AttentionShape::latent).
+struct KvShape {
+  int64_t layers, kv_heads, key_dim, value_dim;
+
+  int64_t floats_per_key() const { return kv_heads * (key_dim + value_dim); }  // in one layer
+};
+
+// REQUIRES: validate(config).ok()
+KvShape kv_shape(const Config& config);
+
 class KvCache {
  public:
   static constexpr int64_t kPageKeys = 64;
 
   // Memory is reserved at once and touched as pages are written. kExhausted if the system refuses.
+  static Result<KvCache> create(const KvShape& shape, int64_t pages);
   static Result<KvCache> create(const Config& config, int64_t pages);
 
   KvLayer layer(int64_t index) const;
   int64_t pages() const { return pages_; }
   // Bytes of one page over all layers.
+  static int64_t page_bytes(const KvShape& shape);
   static int64_t page_bytes(const Config& config);
 
  private:
   KvCache() = default;
-  Pages data_;  // (layers, pages, kv_heads, 2, kPageKeys, head_dim)
+  Pages data_;  // (layers, pages, kv_heads, kPageKeys * key_dim, then kPageKeys * value_dim)
   int64_t layers_ = 0, pages_ = 0, page_size_ = 0;
 };
 

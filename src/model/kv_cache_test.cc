@@ -38,6 +38,19 @@ TEST(KvCache, LayersAndPagesLieSideBySide) {
   EXPECT_DEATH(cache->layer(-1), "index");
 }
 
+TEST(KvCache, AnyShapeOfKeysAndValues) {
+  // Values narrower than keys; then keys that hold their values.
+  for (const auto& [shape, page] : {std::pair{KvShape{2, 3, 24, 8}, int64_t{3} * 64 * (24 + 8)},
+                                    std::pair{KvShape{2, 1, 576, 0}, int64_t{64} * 576}}) {
+    EXPECT_EQ(KvCache::page_bytes(shape), 2 * page * 4);
+    const auto cache = KvCache::create(shape, 4);
+    ASSERT_TRUE(cache.ok());
+    EXPECT_EQ(cache->layer(1).page_stride, page);
+    EXPECT_EQ(cache->layer(1).base - cache->layer(0).base, 4 * page);
+    cache->layer(1).base[4 * page - 1] = 1;
+  }
+}
+
 TEST(KvCache, MoreThanTheSystemHasIsAnError) {
   const auto cache = KvCache::create(config_of(), INT64_MAX / KvCache::page_bytes(config_of()));
   ASSERT_FALSE(cache.ok());

@@ -17,7 +17,7 @@ Qkv llama_qkv(Ctx& cx, const Config& c, const DenseLayer& w, const Tensor& h, co
 
 }  // namespace
 
-Tensor llama_forward(Ctx& cx, const DenseModel& model, const Batch& batch) {
+Tensor llama_forward(Ctx& cx, const Network& model, const Batch& batch) {
   return dense_forward(cx, model, batch, llama_qkv);
 }
 

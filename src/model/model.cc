@@ -7,11 +7,11 @@
 #include <cstring>
 #include <new>
 
-#include "core/file.h"
 #include "core/rng.h"
 #include "core/sha256.h"
-#include "io/safetensors.h"
 #include "model/builder.h"
+#include "model/deepseek.h"
+#include "model/dense.h"
 #include "model/registry.h"
 #include "ops/panels.h"
 #include "quant/format.h"
@@ -21,46 +21,14 @@ namespace {
 
 constexpr size_t kAlign = 64;
 
-// Where each tensor of a layer goes.
-struct LayerField {
-  const char* suffix;
-  Weight DenseLayer::*field;
-};
-constexpr LayerField kLayerFields[] = {
-    {"input_layernorm.weight", &DenseLayer::input_layernorm},
-    {"self_attn.q_proj.weight", &DenseLayer::q_proj},
-    {"self_attn.k_proj.weight", &DenseLayer::k_proj},
-    {"self_attn.v_proj.weight", &DenseLayer::v_proj},
-    {"self_attn.o_proj.weight", &DenseLayer::o_proj},
-    {"self_attn.q_proj.bias", &DenseLayer::q_bias},
-    {"self_attn.k_proj.bias", &DenseLayer::k_bias},
-    {"self_attn.v_proj.bias", &DenseLayer::v_bias},
-    {"self_attn.o_proj.bias", &DenseLayer::o_bias},
-    {"self_attn.q_norm.weight", &DenseLayer::q_norm},
-    {"self_attn.k_norm.weight", &DenseLayer::k_norm},
-    {"post_attention_layernorm.weight", &DenseLayer::post_attention_layernorm},
-    {"mlp.gate_proj.weight", &DenseLayer::gate_proj},
-    {"mlp.up_proj.weight", &DenseLayer::up_proj},
-    {"mlp.down_proj.weight", &DenseLayer::down_proj},
-};
-
 Result<size_t> stored_bytes(const Weight& w) {
   return w.layout == Layout::kPanels
              ? static_cast<size_t>(ponder::weight_bytes(w.dtype, w.rows, w.cols))
              : bytes_for(w.dtype, w.rows * w.cols);
 }
 
-// The bytes of one parameter in file order.
-std::vector<std::byte> file_bytes(const Weight& w) {
-  const size_t size = *bytes_for(w.dtype, w.rows * w.cols);
-  std::vector<std::byte> out(size);
-  if (w.layout == Layout::kPanels) {
-    panels_to_rows(w, 0, w.rows, out.data());
-  } else {
-    std::memcpy(out.data(), w.data, size);
-  }
-  return out;
-}
+// Correction biases follow a rule of their own (update_correction_bias), not the gradient.
+bool is_optimized(const std::string& name) { return !name.ends_with("e_score_correction_bias"); }
 
 std::vector<float> values_of(const Weight& w, const float* data) {
   std::vector<float> out(static_cast<size_t>(w.rows * w.cols));
@@ -77,6 +45,17 @@ std::vector<float> values_of(const Weight& w, const float* data) {
 
 }  // namespace
 
+std::vector<std::byte> ModelBuilder::file_bytes(const Weight& w) {
+  const size_t size = *bytes_for(w.dtype, w.rows * w.cols);
+  std::vector<std::byte> out(size);
+  if (w.layout == Layout::kPanels) {
+    panels_to_rows(w, 0, w.rows, out.data());
+  } else {
+    std::memcpy(out.data(), w.data, size);
+  }
+  return out;
+}
+
 Result<Model> ModelBuilder::lay_out(const Config& config,
                                     const std::function<Placement(const TensorSpec&)>& place) {
   RETURN_IF_ERROR(validate(config));
@@ -87,9 +66,8 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
             [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
   Model model;
   model.config_ = std::make_unique<Config>(config);
+  if (config.is_mla()) model.config_->mla_absorb = config.absorbs();
   model.forward_ = architecture->forward;
-  size_t size = 0;
-  std::vector<size_t> offsets;
   for (const TensorSpec& spec : specs) {
     Weight w;
     const bool matrix = spec.shape.size() == 2;
@@ -104,14 +82,31 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
       return invalid(fmt::format("{}: {} needs rows of a multiple of {} values, this has {}",
                                  spec.name, format_of(w.dtype).name, block, w.cols));
     }
-    ASSIGN_OR_RETURN(const size_t bytes, stored_bytes(w));
-    offsets.push_back(size);
-    if (w.data == nullptr) {
-      size += (bytes + kAlign - 1) / kAlign * kAlign;
+    model.parameters_.push_back({spec.name, w});
+  }
+  RETURN_IF_ERROR(allocate(model));
+  return model;
+}
+
+Status ModelBuilder::allocate(Model& model) {
+  std::vector<Parameter*> owned;
+  for (Parameter& p : model.parameters_) {
+    ASSIGN_OR_RETURN(const size_t bytes, stored_bytes(p.weight));
+    if (p.weight.data == nullptr) {
+      owned.push_back(&p);
     } else {
       model.mapped_bytes_ += static_cast<int64_t>(bytes);
     }
-    model.parameters_.push_back({spec.name, w});
+  }
+  std::stable_partition(owned.begin(), owned.end(),
+                        [](const Parameter* p) { return is_optimized(p->name); });
+  size_t size = 0;
+  std::vector<size_t> offsets;
+  for (const Parameter* p : owned) {
+    offsets.push_back(size);
+    ASSIGN_OR_RETURN(const size_t bytes, stored_bytes(p->weight));
+    size += (bytes + kAlign - 1) / kAlign * kAlign;
+    if (is_optimized(p->name)) model.optimized_size_ = static_cast<int64_t>(size / sizeof(float));
   }
   model.buffer_ = allocate_pages(size);
   if (model.buffer_ == nullptr) {
@@ -119,11 +114,10 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
         fmt::format("no memory for weights of {} bytes; choose a smaller model", size));
   }
   model.buffer_size_ = size;
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    Weight& w = model.parameters_[i].weight;
-    if (w.data == nullptr) w.data = model.buffer_.get() + offsets[i];
+  for (size_t i = 0; i < owned.size(); ++i) {
+    owned[i]->weight.data = model.buffer_.get() + offsets[i];
   }
-  return model;
+  return {};
 }
 
 void ModelBuilder::keep(Model& model, std::shared_ptr<const void> file) {
@@ -131,7 +125,9 @@ void ModelBuilder::keep(Model& model, std::shared_ptr<const void> file) {
 }
 
 void ModelBuilder::bind(Model& model) {
-  model.layers_.assign(static_cast<size_t>(model.config_->num_hidden_layers), {});
+  const Config& c = *model.config_;
+  model.dense_.assign(c.is_mla() ? 0 : static_cast<size_t>(c.num_hidden_layers), {});
+  model.deepseek_.assign(c.is_mla() ? static_cast<size_t>(c.all_layers()) : 0, {});
   constexpr std::string_view kLayers = "model.layers.";
   for (const Parameter& p : model.parameters_) {
     if (p.name == "model.embed_tokens.weight") model.embed_tokens_ = p.weight;
@@ -140,16 +136,25 @@ void ModelBuilder::bind(Model& model) {
     if (!p.name.starts_with(kLayers)) continue;
     const size_t dot = p.name.find('.', kLayers.size());
     const size_t index = std::stoul(p.name.substr(kLayers.size(), dot - kLayers.size()));
-    const std::string suffix = p.name.substr(dot + 1);
-    for (const LayerField& f : kLayerFields) {
-      if (suffix == f.suffix) model.layers_[index].*f.field = p.weight;
+    const std::string_view name = std::string_view(p.name).substr(dot + 1);
+    if (c.is_mla()) {
+      bind_deepseek(model.deepseek_[index], name, p.weight, c);
+    } else {
+      bind_dense(model.dense_[index], name, p.weight);
     }
+  }
+  if (!c.nextn_shares_embeddings) return;
+  for (int64_t i = c.num_hidden_layers; i < c.all_layers(); ++i) {
+    DeepseekLayer& layer = model.deepseek_[static_cast<size_t>(i)];
+    layer.embed_tokens = model.embed_tokens_;
+    layer.shared_head = model.head();
   }
 }
 
 Status ModelBuilder::set_rope(Model& model, std::span<const float> divisors) {
   ASSIGN_OR_RETURN(RopeTable table, RopeTable::create(*model.config_, divisors));
   model.rope_ = std::make_unique<RopeTable>(std::move(table));
+  model.rope_divisors_.assign(divisors.begin(), divisors.end());
   return {};
 }
 
@@ -163,8 +168,10 @@ void ModelBuilder::fill(const Weight& w, const float* values) {
 }
 
 Result<Model> Model::create(const Config& config, uint64_t seed, const Init& init) {
+  Config trainable = config;
+  if (config.is_mla()) trainable.mla_absorb = config.mla_absorb.value_or(false);
   ASSIGN_OR_RETURN(Model model,
-                   ModelBuilder::lay_out(config, [](const TensorSpec&) { return Placement{}; }));
+                   ModelBuilder::lay_out(trainable, [](const TensorSpec&) { return Placement{}; }));
   const double residual = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   for (const Parameter& p : model.parameters_) {
     const Weight& w = p.weight;
@@ -190,7 +197,24 @@ Result<Model> Model::create(const Config& config, uint64_t seed, const Init& ini
 
 Tensor Model::forward(Ctx& cx, const Batch& batch) const {
   PONDER_CHECK(!batch.ids.empty() && batch.ids.size() == batch.positions.size());
-  return forward_(cx, DenseModel{*config_, embed_tokens_, norm_, layers_, *rope_}, batch);
+  return forward_(cx, network(), batch);
+}
+
+Network Model::network() const {
+  return {*config_, embed_tokens_, norm_, dense_, deepseek_, *rope_};
+}
+
+Tensor Model::predict_next(Ctx& cx, const Tensor& hidden, const Batch& batch, int64_t depth) const {
+  PONDER_CHECK(0 <= depth && depth < config_->num_nextn_predict_layers);
+  PONDER_CHECK(!batch.ids.empty() && batch.ids.size() == batch.positions.size() &&
+               hidden.rows == static_cast<int64_t>(batch.ids.size()));
+  return deepseek_predict_next(cx, network(), hidden, batch, depth);
+}
+
+Tensor Model::nextn_logits(Ctx& cx, const Tensor& hidden, int64_t depth) const {
+  PONDER_CHECK(0 <= depth && depth < config_->num_nextn_predict_layers);
+  const auto layer = static_cast<size_t>(config_->num_hidden_layers + depth);
+  return linear(cx, hidden, deepseek_[layer].shared_head);
 }
 
 int64_t Model::parameter_count() const {
@@ -229,7 +253,7 @@ void Model::copy_weights(const Model& other) {
 std::string Model::weights_hash() const {
   Sha256 hash;
   for (const Parameter& p : parameters_) {
-    const std::vector<std::byte> bytes = file_bytes(p.weight);
+    const std::vector<std::byte> bytes = ModelBuilder::file_bytes(p.weight);
     hash.update(bytes.data(), bytes.size());
   }
   return hash.hex();
@@ -237,36 +261,24 @@ std::string Model::weights_hash() const {
 
 std::vector<float> Model::parameter_values(const Weight& w) const {
   if (w.dtype == DType::kF32) return values_of(w, w.f32());
-  const std::vector<std::byte> bytes = file_bytes(w);
-  std::vector<float> out(static_cast<size_t>(w.rows * w.cols));
-  format_of(w.dtype).decode(bytes.data(), out.data(), w.rows * w.cols);
+  return parameter_rows(w, 0, w.rows);
+}
+
+std::vector<float> Model::parameter_rows(const Weight& w, int64_t begin, int64_t end) const {
+  PONDER_CHECK(w.layout != Layout::kPlain && 0 <= begin && begin <= end && end <= w.rows);
+  const int64_t first = begin / kPanelRows * kPanelRows;
+  std::vector<std::byte> bytes(*bytes_for(w.dtype, (end - first) * w.cols));
+  panels_to_rows(w, first, end, bytes.data());
+  const Format& format = format_of(w.dtype);
+  const int64_t skipped = (begin - first) * w.cols / format.block_values * format.block_bytes;
+  std::vector<float> out(static_cast<size_t>((end - begin) * w.cols));
+  format.decode(bytes.data() + skipped, out.data(), (end - begin) * w.cols);
   return out;
 }
 
 std::vector<float> Model::gradient_values(const Weight& w) const {
   PONDER_CHECK(w.grad != nullptr);
   return values_of(w, w.grad);
-}
-
-Status Model::save(const std::string& path) const {
-  RETURN_IF_ERROR(make_directories(path));
-  std::vector<std::vector<std::byte>> data;
-  std::vector<StoredTensor> tensors;
-  DType type = DType::kF32;
-  for (const Parameter& p : parameters_) {
-    const Weight& w = p.weight;
-    data.push_back(file_bytes(w));
-    StoredTensor t;
-    t.name = p.name;
-    t.dtype = w.dtype;
-    t.shape = w.layout != Layout::kPlain ? std::vector<int64_t>{w.rows, w.cols}
-                                         : std::vector<int64_t>{w.cols};
-    t.bytes = data.back();
-    tensors.push_back(std::move(t));
-    if (p.name == "model.embed_tokens.weight") type = w.dtype;
-  }
-  RETURN_IF_ERROR(write_safetensors(path + "/model.safetensors", tensors));
-  return write_file_atomic(path + "/config.json", config_to_json(*config_, type));
 }
 
 }  // namespace ponder

@@ -34,6 +34,26 @@ Config config_of(const std::string& architecture, bool tied = false) {
   return c;
 }
 
+// Latent attention, experts, a layer for the token after next.
+Config deepseek(bool v3 = true) {
+  Config c = config_of(v3 ? "deepseek_v3" : "deepseek_v2");
+  c.num_key_value_heads = 4;
+  c.head_dim = 10;
+  c.mla = {v3 ? 20 : 0, 18, 6, 4, 5};
+  c.moe.n_routed_experts = 6;
+  c.moe.n_shared_experts = 1;
+  c.moe.num_experts_per_tok = 2;
+  c.moe.moe_intermediate_size = 20;
+  c.moe.first_k_dense_replace = 1;
+  if (v3) {
+    c.moe.n_group = 3;
+    c.moe.topk_group = 2;
+    c.num_nextn_predict_layers = 1;
+  }
+  EXPECT_TRUE(validate(c).ok()) << validate(c).message();
+  return c;
+}
+
 Model model_of(const std::string& architecture, uint64_t seed = 5, bool tied = false) {
   return std::move(Model::create(config_of(architecture, tied), seed)).value();
 }
@@ -69,7 +89,8 @@ std::vector<float> logits(const Model& model) {
 }
 
 TEST(Registry, KnowsWhatConfigKnows) {
-  for (const char* name : {"llama", "qwen2", "qwen3", "gpt2", "", "Llama"}) {
+  for (const char* name :
+       {"llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v3", "gpt2", "", "Llama"}) {
     EXPECT_EQ(find_architecture(name) != nullptr, Config::is_architecture(name)) << name;
   }
 }
@@ -113,6 +134,21 @@ TEST(Create, DrawsEachKindOfTensorAsItsContractSays) {
     EXPECT_NEAR(deviation(values(normal, name)), 0.3, 0.01) << name;
   }
   EXPECT_EQ(values(normal, "model.norm.weight"), std::vector<float>(96, 1.0f));
+}
+
+TEST(Create, DeepseekIsExpandedUnlessAskedForTheOther) {
+  const Model model = std::move(Model::create(deepseek(), 5)).value();
+  EXPECT_EQ(model.config().mla_absorb, false);
+  const std::string layer = "model.layers.1.";
+  EXPECT_NEAR(deviation(values(model, layer + "self_attn.kv_b_proj.weight")), 1 / std::sqrt(18.0),
+              0.03);
+  EXPECT_EQ(values(model, layer + "mlp.gate.e_score_correction_bias"), std::vector<float>(6, 0.0f));
+  EXPECT_EQ(values(model, "model.layers.2.hnorm.weight"), std::vector<float>(24, 1.0f));
+  Config absorb = deepseek();
+  absorb.mla_absorb = true;
+  const Model absorbed = std::move(Model::create(absorb, 5)).value();
+  EXPECT_TRUE(absorbed.config().absorbs());
+  EXPECT_EQ(values(absorbed, layer + "self_attn.v_b_proj.3.weight").size(), 5u * 18u);
 }
 
 TEST(Create, ImpossibleSizesAreErrors) {
@@ -162,6 +198,65 @@ TEST(Weights, TheFlatViewIsTheWeightsAndCopies) {
   EXPECT_NE(logits(b), logits(a));
   const Model moved = std::move(b);
   EXPECT_NE(logits(moved), logits(a));
+}
+
+// What no gradient reaches lies behind what the optimizer moves.
+TEST(Weights, CorrectionBiasesAreNotOptimized) {
+  Model model = std::move(Model::create(deepseek(), 5)).value();
+  const int64_t all = static_cast<int64_t>(model.flat_weights().size());
+  EXPECT_EQ(model.optimized_size(), all - 2 * 16);  // two layers with experts, padded to 64 bytes
+  for (const Parameter& p : model.parameters()) {
+    const bool bias = p.name.ends_with("e_score_correction_bias");
+    EXPECT_EQ(p.weight.f32() - model.flat_weights().data() >= model.optimized_size(), bias)
+        << p.name;
+  }
+  Model dense = model_of("llama");
+  EXPECT_EQ(dense.optimized_size(), static_cast<int64_t>(dense.flat_weights().size()));
+}
+
+// Tokens of two sequences through a model with a tape, with and without the balance loss.
+struct ExpertStep {
+  explicit ExpertStep(double alpha) : model(std::move(Model::create(deepseek(), 5)).value()) {
+    model.attach_gradients();
+    use.balance_alpha = alpha;
+    const std::vector<int32_t> ids = {3, 49, 0, 17, 17, 8, 22, 4},
+                               positions = {0, 1, 2, 3, 4, 0, 1, 2};
+    Segment first, second;
+    first.rows = second.row = 5;
+    second.rows = 3;
+    const Segment segments[] = {first, second};
+    ThreadPool pool(2);
+    Arena arena, scratch;
+    Tape tape;
+    Ctx cx{pool, arena, scratch, &tape};
+    Batch batch{ids, positions, segments};
+    batch.experts = &use;
+    const Tensor out = model.forward(cx, batch);
+    const Tape::Sink d = tape.sink(out);
+    for (int64_t i = 0; i < out.size(); ++i) d.data[i] = 1e-3f * static_cast<float>(i % 7);
+    tape.backward(cx);
+    for (const Parameter& p : model.parameters()) {
+      if (p.name == "model.layers.1.mlp.gate.weight") router = model.gradient_values(p.weight);
+    }
+  }
+  Model model;
+  ExpertUse use;
+  std::vector<float> router;
+};
+
+TEST(Experts, ForwardCountsThemAndAddsTheBalanceLoss) {
+  const ExpertStep plain(0), balanced(0.5);
+  ASSERT_EQ(plain.use.counts.size(), 3u);
+  EXPECT_TRUE(plain.use.counts[0].empty());  // a dense layer
+  int64_t total = 0;
+  for (int64_t count : plain.use.counts[1]) total += count;
+  EXPECT_EQ(total, 8 * 2);
+  EXPECT_EQ(plain.use.counts, balanced.use.counts);
+  EXPECT_EQ(plain.use.balance_loss, 0);
+  // alpha for two even sequences, each about 1.
+  EXPECT_GT(balanced.use.balance_loss, 0.5);
+  EXPECT_LT(balanced.use.balance_loss, 2.0);
+  EXPECT_NE(plain.router, balanced.router);
 }
 
 struct Loading : testing::Test {
@@ -220,6 +315,41 @@ TEST_F(Loading, WhatWasSavedComesBackToTheBit) {
     }
   }
   EXPECT_TRUE(files_ending(folder.path(), ".tmp").empty());
+}
+
+TEST_F(Loading, DeepseekIsSavedInEitherFormAsOneFile) {
+  for (const bool v3 : {true, false}) {
+    const Model model = std::move(Model::create(deepseek(v3), 5)).value();
+    write(model, DType::kBF16);
+    // What a folder does not say: for training expanded, for inference absorbed.
+    Config stated = model.config();
+    stated.mla_absorb.reset();
+    plant(path + "/config.json", config_to_json(stated, DType::kBF16));
+    const auto wide = Model::load(path, Model::Use::kTraining);
+    ASSERT_TRUE(wide.ok()) << wide.status().message();
+    EXPECT_FALSE(wide->config().absorbs());
+    const auto absorbed = Model::load(path, Model::Use::kInference);
+    ASSERT_TRUE(absorbed.ok()) << absorbed.status().message();
+    EXPECT_TRUE(absorbed->config().absorbs());
+    // Saved from either, it is the same model, and says in which form it was.
+    ASSERT_TRUE(absorbed->save(folder / "again").ok());
+    const auto file = SafetensorsFile::open(folder / "again");
+    ASSERT_TRUE(file.ok()) << file.status().message();
+    EXPECT_EQ(file->tensors().find("model.layers.0.self_attn.kv_b_proj.weight")->dtype,
+              DType::kBF16);
+    const auto again = Model::load(folder / "again", Model::Use::kTraining);
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(again->weights_hash(), wide->weights_hash());
+    EXPECT_TRUE(load_config(folder / "again")->absorbs());
+    ASSERT_TRUE(wide->save(folder / "expanded").ok());
+    const auto kept = Model::load(folder / "expanded", Model::Use::kInference);
+    ASSERT_TRUE(kept.ok()) << kept.status().message();
+    EXPECT_FALSE(kept->config().absorbs());
+    EXPECT_EQ(logits(*kept), logits(*wide));
+    // One computation in two orders.
+    const std::vector<float> a = logits(*absorbed), b = logits(*wide);
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-5) << i;
+  }
 }
 
 TEST_F(Loading, HalfPrecisionStaysAsItIsAndIsFloatForTraining) {

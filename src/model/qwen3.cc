@@ -18,7 +18,7 @@ Qkv qwen3_qkv(Ctx& cx, const Config& c, const DenseLayer& w, const Tensor& h, co
 
 }  // namespace
 
-Tensor qwen3_forward(Ctx& cx, const DenseModel& model, const Batch& batch) {
+Tensor qwen3_forward(Ctx& cx, const Network& model, const Batch& batch) {
   return dense_forward(cx, model, batch, qwen3_qkv);
 }
 

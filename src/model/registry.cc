@@ -1,14 +1,14 @@
 #include "model/registry.h"
 
+#include "model/deepseek.h"
 #include "model/dense.h"
 
 namespace ponder {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"llama", llama_forward},
-    {"qwen2", qwen2_forward},
-    {"qwen3", qwen3_forward},
+    {"llama", llama_forward},          {"qwen2", qwen2_forward},          {"qwen3", qwen3_forward},
+    {"deepseek_v2", deepseek_forward}, {"deepseek_v3", deepseek_forward},
 };
 
 }  // namespace

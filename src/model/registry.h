@@ -8,7 +8,7 @@
 namespace ponder {
 
 struct Architecture {
-  const char* name;  // model_type of config.json, general.architecture of GGUF
+  const char* name;  // model_type of config.json
   ForwardFunction forward;
 };
 

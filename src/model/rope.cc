@@ -67,6 +67,67 @@ std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_dim,
   return out;
 }
 
+namespace {
+
+// Whether `rope` gives these divisors, to a few units in the last place of a float.
+bool gives(const RopeConfig& rope, std::span<const float> divisors) {
+  const auto head_dim = static_cast<int64_t>(2 * divisors.size());
+  RopeConfig plain;
+  plain.theta = rope.theta;
+  const std::vector<double> before = rope_frequencies(plain, head_dim);
+  const std::vector<double> after = rope_frequencies(rope, head_dim);
+  for (size_t i = 0; i < divisors.size(); ++i) {
+    const double want = static_cast<double>(divisors[i]);
+    if (std::fabs(before[i] / after[i] - want) > 1e-6 * want) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<RopeConfig> llama3_of_divisors(double theta, std::span<const float> divisors) {
+  RopeConfig rope;
+  rope.theta = theta;
+  if (divisors.empty()) return rope;
+  rope.factor = static_cast<double>(*std::max_element(divisors.begin(), divisors.end()));
+  if (!(rope.factor > 1.0)) {
+    rope.factor = 1.0;
+    return gives(rope, divisors) ? std::optional(rope) : std::nullopt;
+  }
+  rope.kind = RopeKind::kLlama3;
+  rope.low_freq_factor = 1.0;
+  rope.high_freq_factor = 4.0;
+  // On the ramp 1 / divisor = smooth + (1 - smooth) / factor, and smooth = (turns - low) / (high -
+  // low) is a straight line over the frequency, turns being length * frequency / 2 pi.
+  struct Point {
+    double frequency, smooth;
+  };
+  std::vector<Point> ramp;
+  Point kept{1.0, 1.0};  // the slowest wave above the ramp
+  for (size_t i = 0; i < divisors.size(); ++i) {
+    const double least = 1.0 / rope.factor, kept_share = 1.0 / static_cast<double>(divisors[i]);
+    const Point p{std::pow(theta, -static_cast<double>(i) / static_cast<double>(divisors.size())),
+                  (kept_share - least) / (1.0 - least)};
+    if (p.smooth > 1e-6 && p.smooth < 1.0 - 1e-6) ramp.push_back(p);
+    if (p.smooth >= 1.0 - 1e-6) kept = p;
+  }
+  if (ramp.size() >= 2) {  // two points give the line, and with it the higher factor
+    const Point& first = ramp.front();
+    const Point& last = ramp.back();
+    const double slope = (first.smooth - last.smooth) / (first.frequency - last.frequency);
+    const double high = 1.0 - 1.0 / (first.smooth - slope * first.frequency);
+    if (!(high > 1.0 && high < 1e6)) return {};
+    rope.high_freq_factor = std::round(high * 1000.0) / 1000.0;
+  }
+  const Point& known = ramp.empty() ? kept : ramp.front();
+  const double turns = 1.0 + known.smooth * (rope.high_freq_factor - 1.0);
+  const double length = 2 * kPi * turns / known.frequency;
+  if (!(length < 1e15)) return {};
+  rope.original_max_position_embeddings =
+      ramp.empty() ? static_cast<int64_t>(length) + 1 : std::llround(length);
+  return gives(rope, divisors) ? std::optional(rope) : std::nullopt;
+}
+
 struct RopeTable::State {
   std::vector<double> frequencies;
   double scale = 1;
@@ -85,10 +146,10 @@ void RopeTable::Delete::operator()(State* state) const {
 Result<RopeTable> RopeTable::create(const Config& config, std::span<const float> divisors) {
   RopeTable out(new State);
   State& s = *out.state_;
-  s.frequencies = rope_frequencies(config.rope, config.head_dim, divisors);
+  s.frequencies = rope_frequencies(config.rope, config.rope_dim(), divisors);
   s.scale = config.rope.attention_scale();
   s.positions = config.max_position_embeddings;
-  s.head_dim = config.head_dim;
+  s.head_dim = config.rope_dim();
   s.bytes = static_cast<size_t>(s.positions * s.head_dim) * sizeof(float);
   void* memory = ::mmap(nullptr, s.bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

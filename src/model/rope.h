@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,12 @@ namespace ponder {
 // configuration.
 std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_dim,
                                      std::span<const float> divisors = {});
+
+// The llama3 scaling that gives these divisors, on top of frequencies of base `theta`; kind kNone if
+// they are all 1. Divisors show the trained length and the two factors only up to a common multiple:
+// low_freq_factor 1 is assumed, as all published models have it (and high_freq_factor 4 where fewer
+// than two waves lie between the two). None: no llama3 scaling gives these divisors.
+std::optional<RopeConfig> llama3_of_divisors(double theta, std::span<const float> divisors);
 
 // Rows (cos[head_dim / 2], sin[head_dim / 2]) by position, made when first asked for; the address
 // never changes.

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <thread>
+#include <tuple>
 
 namespace ponder {
 namespace {
@@ -75,6 +76,37 @@ Config config_of(int64_t positions) {
   c.head_dim = 8;
   c.max_position_embeddings = positions;
   return c;
+}
+
+// Divisors as float32, as files have them, give the scaling that they came from.
+TEST(RopeFrequencies, Llama3ScalingIsRecoveredFromItsDivisors) {
+  RopeConfig rope = rope_of(RopeKind::kLlama3);
+  rope.low_freq_factor = 1;
+  RopeConfig plain;
+  for (const int64_t head_dim : {32, 64, 128}) {
+    for (const auto& [theta, factor, high, length] : {std::tuple{500000.0, 8.0, 4.0, 8192},
+                                                      {500000.0, 32.0, 4.0, 8192},
+                                                      {10000.0, 4.0, 6.5, 100}}) {
+      rope.theta = plain.theta = theta;
+      rope.factor = factor;
+      rope.high_freq_factor = high;
+      rope.original_max_position_embeddings = length;
+      const std::vector<double> before = rope_frequencies(plain, head_dim);
+      const std::vector<double> after = rope_frequencies(rope, head_dim);
+      std::vector<float> divisors;
+      for (size_t i = 0; i < before.size(); ++i) {
+        divisors.push_back(static_cast<float>(before[i] / after[i]));
+      }
+      const auto got = llama3_of_divisors(theta, divisors);
+      ASSERT_TRUE(got.has_value()) << head_dim << " " << theta << " " << factor;
+      EXPECT_EQ(*got, rope);
+      divisors[divisors.size() / 2] *= 1.001f;
+      EXPECT_FALSE(llama3_of_divisors(theta, divisors).has_value());
+    }
+  }
+  EXPECT_EQ(llama3_of_divisors(plain.theta, std::vector<float>(8, 1.0f)), plain);
+  EXPECT_FALSE(llama3_of_divisors(1e4, std::vector<float>(8, 2.0f)).has_value());
+  EXPECT_FALSE(llama3_of_divisors(1e4, std::vector<float>{1, 1, 1, 0.5f}).has_value());
 }
 
 TEST(RopeTable, HoldsCosinesThenSines) {

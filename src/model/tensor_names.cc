@@ -1,13 +1,10 @@
 #include "model/tensor_names.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
-#include <unordered_set>
-
-#include "io/json.h"
 
 namespace ponder {
 namespace {
@@ -23,47 +20,199 @@ constexpr NamePair kGlobal[] = {
 };
 // Within "model.layers.N." and "blk.N.".
 constexpr NamePair kLayer[] = {
-    {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"}, {"post_attention_layernorm", "ffn_norm"},
-    {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
+    {"self_attn.q_a_proj", "attn_q_a"},
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    {"self_attn.q_b_proj", "attn_q_b"},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
+    {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+    {"embed_tokens", "nextn.embed_tokens"},
+    {"enorm", "nextn.enorm"},
+    {"hnorm", "nextn.hnorm"},
+    {"eh_proj", "nextn.eh_proj"},
+    {"shared_head.norm", "nextn.shared_head_norm"},
+    {"shared_head.head", "nextn.shared_head_head"},
 };
+// Likewise, with a number between Hugging Face's two parts: stacked in GGUF.
+struct StackedName {
+  std::string_view hf_before, hf_after, gguf;
+};
+constexpr StackedName kStacked[] = {
+    {"mlp.experts.", ".gate_proj", "ffn_gate_exps"}, {"mlp.experts.", ".up_proj", "ffn_up_exps"},
+    {"mlp.experts.", ".down_proj", "ffn_down_exps"}, {"self_attn.k_b_proj.", "", "attn_k_b"},
+    {"self_attn.v_b_proj.", "", "attn_v_b"},
+};
+// The one tensor whose last word is not "weight" or "bias".
+constexpr NamePair kCorrection = {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"};
 constexpr std::string_view kHfLayer = "model.layers.", kGgufLayer = "blk.";
 
 using Side = std::string_view NamePair::*;
 
+// "model.layers.3.mlp.gate.weight" in its parts.
+struct LayerName {
+  std::string_view number, rest;  // "3", "mlp.gate.weight"
+};
+std::optional<LayerName> layer_name(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return {};
+  name.remove_prefix(prefix.size());
+  const size_t digits = std::min(name.find('.'), name.size());
+  const std::string_view number = name.substr(0, digits);
+  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == number.npos;
+  if (!is_number || digits == name.size()) return {};
+  return LayerName{number, name.substr(digits + 1)};
+}
+
+// The number in the middle of a stacked tensor's name in Hugging Face's spelling, without its
+// suffix: 7 in "mlp.experts.7.gate_proj".
+std::optional<int64_t> stack_index(std::string_view stem, const StackedName& stacked) {
+  if (!stem.starts_with(stacked.hf_before) || !stem.ends_with(stacked.hf_after)) return {};
+  if (stem.size() <= stacked.hf_before.size() + stacked.hf_after.size()) return {};
+  stem.remove_prefix(stacked.hf_before.size());
+  stem.remove_suffix(stacked.hf_after.size());
+  int64_t index = 0;
+  const auto [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), index);
+  if (error != std::errc() || end != stem.data() + stem.size() || stem.front() == '-') return {};
+  return index;
+}
+
 // `name` with its prefix, stem and suffix translated.
 std::optional<std::string> translate(std::string_view name, Side from, Side to,
                                      std::string_view from_layer, std::string_view to_layer) {
-  const size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos) return {};
-  const std::string_view suffix = name.substr(dot);  // with its dot
-  if (suffix != ".weight" && suffix != ".bias") return {};
-  std::string_view stem = name.substr(0, dot);
-  for (const NamePair& pair : kGlobal) {
-    if (stem == pair.*from) return fmt::format("{}{}", pair.*to, suffix);
+  const std::optional<LayerName> layer = layer_name(name, from_layer);
+  if (layer && layer->rest == kCorrection.*from) {
+    return fmt::format("{}{}.{}", to_layer, layer->number, kCorrection.*to);
   }
-  if (!stem.starts_with(from_layer)) return {};
-  stem.remove_prefix(from_layer.size());
-  const size_t digits = std::min(stem.find('.'), stem.size());
-  const std::string_view number = stem.substr(0, digits);
-  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == number.npos;
-  if (!is_number || digits == stem.size()) return {};
-  stem.remove_prefix(digits + 1);
+  std::string_view stem = layer ? layer->rest : name;
+  const size_t dot = stem.rfind('.');
+  if (dot == std::string_view::npos) return {};
+  const std::string_view suffix = stem.substr(dot);  // with its dot
+  if (suffix != ".weight" && suffix != ".bias") return {};
+  stem = stem.substr(0, dot);
+  if (!layer) {
+    for (const NamePair& pair : kGlobal) {
+      if (stem == pair.*from) return fmt::format("{}{}", pair.*to, suffix);
+    }
+    return {};
+  }
   for (const NamePair& pair : kLayer) {
-    if (stem == pair.*from) return fmt::format("{}{}.{}{}", to_layer, number, pair.*to, suffix);
+    if (stem == pair.*from)
+      return fmt::format("{}{}.{}{}", to_layer, layer->number, pair.*to, suffix);
+  }
+  if (from == &NamePair::gguf) return {};
+  for (const StackedName& stacked : kStacked) {
+    if (stack_index(stem, stacked))
+      return fmt::format("{}{}.{}{}", to_layer, layer->number, stacked.gguf, suffix);
   }
   return {};
 }
 
-// A tensor that may lie in a file and is not a parameter: tables that we compute, a copy of the
-// tied head.
-bool is_ignorable(const Config& config, std::string_view name, Naming naming) {
-  if (name == "rope_freqs.weight" || name.ends_with(".rotary_emb.inv_freq")) return true;
-  return config.tie_word_embeddings && naming == Naming::kHuggingFace && name == "lm_head.weight";
-}
+// The tensors of one layer, "model.layers.N.", in the order of the computation.
+class LayerTensors {
+ public:
+  LayerTensors(const Config& config, int64_t layer, std::vector<TensorSpec>& out)
+      : c_(config), layer_(layer), prefix_(fmt::format("{}{}.", kHfLayer, layer)), out_(out) {}
+
+  void dense() {
+    vector("input_layernorm.weight", c_.hidden_size);
+    biased("self_attn.q_proj", c_.q_size(), c_.hidden_size, c_.attention_bias);
+    biased("self_attn.k_proj", c_.kv_size(), c_.hidden_size, c_.attention_bias);
+    biased("self_attn.v_proj", c_.kv_size(), c_.hidden_size, c_.attention_bias);
+    if (c_.qk_norm) {
+      vector("self_attn.q_norm.weight", c_.head_dim);
+      vector("self_attn.k_norm.weight", c_.head_dim);
+    }
+    biased("self_attn.o_proj", c_.hidden_size, c_.q_size(), c_.attention_output_bias);
+    vector("post_attention_layernorm.weight", c_.hidden_size);
+    feed_forward("mlp.", c_.intermediate_size);
+  }
+
+  void deepseek() {
+    if (layer_ >= c_.num_hidden_layers) {
+      if (!c_.nextn_shares_embeddings) matrix("embed_tokens", c_.vocab_size, c_.hidden_size);
+      vector("enorm.weight", c_.hidden_size);
+      vector("hnorm.weight", c_.hidden_size);
+      matrix("eh_proj", c_.hidden_size, 2 * c_.hidden_size);
+    }
+    vector("input_layernorm.weight", c_.hidden_size);
+    latent_attention();
+    vector("post_attention_layernorm.weight", c_.hidden_size);
+    c_.has_experts(layer_) ? experts() : feed_forward("mlp.", c_.intermediate_size);
+    if (layer_ >= c_.num_hidden_layers) {
+      vector("shared_head.norm.weight", c_.hidden_size);
+      if (!c_.nextn_shares_embeddings) matrix("shared_head.head", c_.vocab_size, c_.hidden_size);
+    }
+  }
+
+ private:
+  void vector(const std::string& name, int64_t n) { out_.push_back({prefix_ + name, {n}}); }
+  void matrix(const std::string& name, int64_t rows, int64_t cols) {
+    out_.push_back({prefix_ + name + ".weight", {rows, cols}});
+  }
+  void biased(const std::string& name, int64_t rows, int64_t cols, bool bias) {
+    matrix(name, rows, cols);
+    if (bias) vector(name + ".bias", rows);
+  }
+  void feed_forward(const std::string& name, int64_t width) {
+    matrix(name + "gate_proj", width, c_.hidden_size);
+    matrix(name + "up_proj", width, c_.hidden_size);
+    matrix(name + "down_proj", c_.hidden_size, width);
+  }
+
+  void latent_attention() {
+    const MlaConfig& mla = c_.mla;
+    if (mla.q_lora_rank > 0) {
+      matrix("self_attn.q_a_proj", mla.q_lora_rank, c_.hidden_size);
+      vector("self_attn.q_a_layernorm.weight", mla.q_lora_rank);
+      matrix("self_attn.q_b_proj", c_.q_size(), mla.q_lora_rank);
+    } else {
+      matrix("self_attn.q_proj", c_.q_size(), c_.hidden_size);
+    }
+    matrix("self_attn.kv_a_proj_with_mqa", mla.kv_lora_rank + mla.qk_rope_head_dim, c_.hidden_size);
+    vector("self_attn.kv_a_layernorm.weight", mla.kv_lora_rank);
+    const int64_t heads = c_.num_attention_heads;
+    if (c_.absorbs()) {
+      for (int64_t h = 0; h < heads; ++h)
+        matrix(fmt::format("self_attn.k_b_proj.{}", h), mla.kv_lora_rank, mla.qk_nope_head_dim);
+      for (int64_t h = 0; h < heads; ++h)
+        matrix(fmt::format("self_attn.v_b_proj.{}", h), mla.v_head_dim, mla.kv_lora_rank);
+    } else {
+      matrix("self_attn.kv_b_proj", heads * (mla.qk_nope_head_dim + mla.v_head_dim),
+             mla.kv_lora_rank);
+    }
+    matrix("self_attn.o_proj", c_.hidden_size, heads * mla.v_head_dim);
+  }
+
+  void experts() {
+    const MoeConfig& moe = c_.moe;
+    matrix("mlp.gate", moe.n_routed_experts, c_.hidden_size);
+    if (moe.topk_method == TopkMethod::kNoauxTc)
+      vector(std::string(kCorrection.hf), moe.n_routed_experts);
+    for (int64_t i = 0; i < moe.n_routed_experts; ++i)
+      feed_forward(fmt::format("mlp.experts.{}.", i), moe.moe_intermediate_size);
+    if (moe.n_shared_experts > 0)
+      feed_forward("mlp.shared_experts.", moe.n_shared_experts * moe.moe_intermediate_size);
+  }
+
+  const Config& c_;
+  int64_t layer_;
+  std::string prefix_;
+  std::vector<TensorSpec>& out_;
+};
 
 // Calls copy(hf_row, gguf_row) for every row.
 template <typename Copy>
@@ -88,28 +237,14 @@ std::vector<TensorSpec> expected_tensors(const Config& c) {
   std::vector<TensorSpec> out;
   out.push_back({"model.embed_tokens.weight", {c.vocab_size, c.hidden_size}});
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
-    const std::string prefix = fmt::format("model.layers.{}.", layer);
-    const auto vector = [&](const char* name, int64_t n) { out.push_back({prefix + name, {n}}); };
-    const auto linear = [&](const std::string& name, int64_t rows, int64_t cols, bool bias) {
-      out.push_back({prefix + name + ".weight", {rows, cols}});
-      if (bias) out.push_back({prefix + name + ".bias", {rows}});
-    };
-    vector("input_layernorm.weight", c.hidden_size);
-    linear("self_attn.q_proj", c.q_size(), c.hidden_size, c.attention_bias);
-    linear("self_attn.k_proj", c.kv_size(), c.hidden_size, c.attention_bias);
-    linear("self_attn.v_proj", c.kv_size(), c.hidden_size, c.attention_bias);
-    if (c.qk_norm) {
-      vector("self_attn.q_norm.weight", c.head_dim);
-      vector("self_attn.k_norm.weight", c.head_dim);
-    }
-    linear("self_attn.o_proj", c.hidden_size, c.q_size(), c.attention_output_bias);
-    vector("post_attention_layernorm.weight", c.hidden_size);
-    linear("mlp.gate_proj", c.intermediate_size, c.hidden_size, false);
-    linear("mlp.up_proj", c.intermediate_size, c.hidden_size, false);
-    linear("mlp.down_proj", c.hidden_size, c.intermediate_size, false);
+    LayerTensors tensors(c, layer, out);
+    c.is_mla() ? tensors.deepseek() : tensors.dense();
   }
   out.push_back({"model.norm.weight", {c.hidden_size}});
   if (!c.tie_word_embeddings) out.push_back({"lm_head.weight", {c.vocab_size, c.hidden_size}});
+  for (int64_t layer = c.num_hidden_layers; layer < c.all_layers(); ++layer) {
+    LayerTensors(c, layer, out).deepseek();
+  }
   return out;
 }
 
@@ -119,31 +254,6 @@ std::optional<std::string> gguf_name(std::string_view hf) {
 
 std::optional<std::string> hf_name(std::string_view gguf) {
   return translate(gguf, &NamePair::gguf, &NamePair::hf, kGgufLayer, kHfLayer);
-}
-
-Status check_tensors(const Config& config, const TensorTable& tensors, Naming naming) {
-  std::unordered_set<std::string> expected;
-  for (const TensorSpec& spec : expected_tensors(config)) {
-    const std::string name = naming == Naming::kGguf ? gguf_name(spec.name).value() : spec.name;
-    const StoredTensor* tensor = tensors.find(name);
-    if (tensor == nullptr) {
-      return invalid(fmt::format("tensor {} is missing, expected with shape ({})", in_quotes(name),
-                                 fmt::join(spec.shape, ", ")));
-    }
-    if (tensor->shape != spec.shape) {
-      return invalid(fmt::format("tensor {} has shape {}, expected ({})", in_quotes(name),
-                                 tensor->shape_text(), fmt::join(spec.shape, ", ")));
-    }
-    expected.insert(name);
-  }
-  for (const StoredTensor& tensor : tensors.all()) {
-    if (expected.contains(tensor.name) || is_ignorable(config, tensor.name, naming)) continue;
-    return invalid(
-        fmt::format("tensor {} has no place in this {} model: the file and its "
-                    "configuration do not belong together",
-                    in_quotes(tensor.name), config.architecture));
-  }
-  return {};
 }
 
 bool has_paired_rows_in_gguf(const Config& config, std::string_view name) {

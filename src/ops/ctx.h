@@ -7,11 +7,18 @@
 
 namespace ponder {
 
+// Sees the inputs of every linear(): importance matrices are made of them.
+struct LinearObserver {
+  virtual ~LinearObserver() = default;
+  virtual void see(const Weight& w, const Tensor& x) = 0;
+};
+
 struct Ctx {
   ThreadPool& pool;
   Arena& arena;          // results of ops; the caller resets it between steps
   Arena& scratch;        // temporaries inside one op
   Tape* tape = nullptr;  // null: no gradients wanted
+  LinearObserver* observer = nullptr;
 
   // A fresh result, tracked if a tape is present.
   Tensor output(int64_t rows, int64_t cols) {

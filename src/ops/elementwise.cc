@@ -66,23 +66,25 @@ Tensor rms_norm(Ctx& cx, const Tensor& x, const Weight& w, float eps) {
 }
 
 Tensor rope(Ctx& cx, const Tensor& x, std::span<const int32_t> positions, const float* table,
-            int64_t dim) {
+            int64_t dim, RopePairs pairs) {
   PONDER_CHECK(x.cols % dim == 0 && dim % 2 == 0 &&
                static_cast<int64_t>(positions.size()) == x.rows);
   const int64_t heads = x.cols / dim;
+  const auto turn = [pairs, positions, table, heads, dim](Ctx& c, const float* from, float* to,
+                                                          float sign, bool accumulate) {
+    const auto kernel = pairs == RopePairs::kHalves ? kernels().rope : kernels().rope_neighbours;
+    const int64_t rows = static_cast<int64_t>(positions.size()), cols = heads * dim;
+    c.pool.run(rows, rows_grain(cols), [&](int64_t begin, int64_t end, int) {
+      kernel(from + begin * cols, to + begin * cols, positions.data() + begin, table, sign,
+             end - begin, heads, dim, accumulate);
+    });
+  };
   Tensor out = cx.output(x.rows, x.cols);
-  cx.pool.run(x.rows, rows_grain(x.cols), [&](int64_t begin, int64_t end, int) {
-    kernels().rope(x.row(begin), out.row(begin), positions.data() + begin, table, 1.0f, end - begin,
-                   heads, dim, false);
-  });
+  turn(cx, x.data, out.data, 1.0f, false);
   if (cx.wants_grad(x)) {
-    cx.tape->record(out, [x, out, positions, table, dim, heads](Ctx& c) {
-      const float* dy = c.tape->gradient(out);
+    cx.tape->record(out, [x, out, turn](Ctx& c) {
       const Tape::Sink dx = c.tape->sink(x);
-      c.pool.run(x.rows, rows_grain(x.cols), [&](int64_t begin, int64_t end, int) {
-        kernels().rope(dy + begin * x.cols, dx.data + begin * x.cols, positions.data() + begin,
-                       table, -1.0f, end - begin, heads, dim, dx.accumulate);
-      });
+      turn(c, c.tape->gradient(out), dx.data, -1.0f, dx.accumulate);
     });
   }
   return out;

@@ -1,125 +1,25 @@
-// Every op against a plain double implementation: values directly, gradients by central differences
-// of that implementation. Both sides get the same float32 inputs, so what is left is float32
-// rounding: tolerances are small multiples of 2^-24 times the largest value.
+// Every op against a plain double implementation, its gradient too (test_check.h). Attention, heads and
+// experts have files of their own.
 #include "ops/ops.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <array>
 #include <cmath>
-#include <functional>
-#include <string>
 
-#include "ops/panels.h"
-#include "ops/test_step.h"
+#include "ops/test_check.h"
 
 namespace ponder {
 namespace {
 
+using testing::at;
 using testing::Bench;
+using testing::Case;
+using testing::check;
+using testing::Doubles;
+using testing::expect_near;
 using testing::Parameter;
 using testing::random_floats;
-
-using Doubles = std::vector<double>;
-using Oracle = std::function<Doubles(const std::vector<Doubles>&)>;
-using Op = std::function<Tensor(Ctx&, const std::vector<Tensor>&, const std::vector<Weight>&)>;
-
-size_t at(int64_t i) { return static_cast<size_t>(i); }
-
-struct Shape {
-  int64_t rows, cols;
-};
-struct WeightShape {
-  int64_t rows, cols;
-  Layout layout;
-};
-
-struct Case {
-  Op op;
-  Oracle oracle;  // tensors, then weights
-  std::vector<Shape> tensors;
-  std::vector<WeightShape> weights;
-  double tolerance = 64;        // in units of 2^-24 of the largest value
-  std::vector<double> seeds{};  // loss = sum over outputs of seed * output; empty: random
-};
-
-double largest(const Doubles& v) {
-  double out = 1.0;
-  for (double x : v) out = std::max(out, std::fabs(x));
-  return out;
-}
-
-void expect_near(const Doubles& expected, const std::vector<float>& got, double tolerance,
-                 const std::string& what) {
-  ASSERT_EQ(expected.size(), got.size()) << what;
-  const double bound = tolerance * 0x1p-24 * largest(expected);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_NEAR(static_cast<double>(got[i]), expected[i], bound) << what << ", element " << i;
-  }
-}
-
-void check(const Case& c) {
-  Bench bench(2);
-  std::vector<Tensor> tensors;
-  std::vector<Weight> weights;
-  std::vector<Doubles> inputs;
-  std::vector<Parameter> parameters;
-  uint64_t seed = 100;
-  for (const Shape& s : c.tensors) {
-    const auto values = random_floats(s.rows * s.cols, ++seed);
-    inputs.emplace_back(values.begin(), values.end());
-    tensors.push_back(bench.leaf(values, s.rows, s.cols));
-  }
-  for (const WeightShape& s : c.weights) {
-    // Norm weights away from one, biases away from zero.
-    const auto values = random_floats(s.rows * s.cols, ++seed, 0.3f, 1.4f);
-    inputs.emplace_back(values.begin(), values.end());
-    parameters.emplace_back(values, s.rows, s.cols, s.layout);
-  }
-  for (Parameter& p : parameters) {
-    std::fill(p.grad.begin(), p.grad.end(), 0.25f);  // gradients add to what is there
-    weights.push_back(p.weight());
-  }
-
-  const Tensor out = c.op(bench.ctx, tensors, weights);
-  const Doubles expected = c.oracle(inputs);
-  expect_near(expected, bench.copy(out), c.tolerance, "value");
-
-  std::vector<float> d_out = random_floats(out.size(), 99);
-  if (!c.seeds.empty()) {
-    for (size_t i = 0; i < d_out.size(); ++i) {
-      d_out[i] = static_cast<float>(c.seeds[i % c.seeds.size()]) * d_out[i];
-    }
-  }
-  const auto grads = bench.backward(out, d_out);
-  const auto loss = [&](const std::vector<Doubles>& in) {
-    const Doubles y = c.oracle(in);
-    double sum = 0.0;
-    for (size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(d_out[i]) * y[i];
-    return sum;
-  };
-  constexpr double kStep = 1e-5;
-  for (size_t n = 0; n < inputs.size(); ++n) {
-    Doubles exact;
-    for (double& x : inputs[n]) {
-      const double before = x;
-      x = before + kStep;
-      const double up = loss(inputs);
-      x = before - kStep;
-      const double down = loss(inputs);
-      x = before;
-      exact.push_back((up - down) / (2 * kStep));
-    }
-    if (n < tensors.size()) {
-      expect_near(exact, grads[n], 2 * c.tolerance, "gradient of tensor " + std::to_string(n));
-    } else {
-      const Parameter& p = parameters[n - tensors.size()];
-      for (double& g : exact) g += 0.25;
-      expect_near(exact, p.rows_of(p.grad), 2 * c.tolerance,
-                  "gradient of weight " + std::to_string(n - tensors.size()));
-    }
-  }
-}
 
 // The oracles.
 
@@ -147,46 +47,6 @@ Doubles rms_norm_oracle(const Doubles& x, const Doubles& w, double eps) {
 Doubles swiglu_oracle(const Doubles& gate, const Doubles& up) {
   Doubles y(gate.size());
   for (size_t i = 0; i < y.size(); ++i) y[i] = gate[i] / (1.0 + std::exp(-gate[i])) * up[i];
-  return y;
-}
-
-// Rows of the batch that the query at `row` sees, in order of position.
-std::vector<int64_t> visible_rows(std::span<const Segment> segments, int64_t row) {
-  std::vector<int64_t> out;
-  for (const Segment& s : segments) {
-    if (row < s.row || row >= s.row + s.rows) continue;
-    for (int64_t i = 0; i < s.position; ++i) out.push_back(s.prefix_row + i);
-    for (int64_t i = s.row; i <= row; ++i) out.push_back(i);
-  }
-  return out;
-}
-
-Doubles attention_oracle(const std::vector<Doubles>& qkv, const AttentionShape& a,
-                         std::span<const Segment> segments) {
-  const int64_t q_width = a.heads * a.head_dim, kv_width = a.kv_heads * a.head_dim;
-  Doubles y(qkv[0].size(), 0.0);
-  for (int64_t r = 0; r < static_cast<int64_t>(y.size()) / q_width; ++r) {
-    const auto keys = visible_rows(segments, r);
-    for (int64_t h = 0; h < a.heads; ++h) {
-      const int64_t q_at = r * q_width + h * a.head_dim;
-      const int64_t head = h / (a.heads / a.kv_heads) * a.head_dim;
-      Doubles weights;
-      double total = 0.0;
-      for (int64_t key : keys) {
-        double dot = 0.0;
-        for (int64_t d = 0; d < a.head_dim; ++d) {
-          dot += qkv[0][at(q_at + d)] * qkv[1][at(key * kv_width + head + d)];
-        }
-        weights.push_back(std::exp(dot * static_cast<double>(a.scale)));
-        total += weights.back();
-      }
-      for (size_t i = 0; i < keys.size(); ++i) {
-        for (int64_t d = 0; d < a.head_dim; ++d) {
-          y[at(q_at + d)] += weights[i] / total * qkv[2][at(keys[i] * kv_width + head + d)];
-        }
-      }
-    }
-  }
   return y;
 }
 
@@ -377,42 +237,6 @@ TEST(Ops, Composition) {
          256});
 }
 
-void check_attention(const AttentionShape& a, const std::vector<Segment>& segments) {
-  const int64_t rows = segments.back().row + segments.back().rows;
-  check({[&](Ctx& cx, const auto& x, const auto&) {
-           return attention(cx, x[0], x[1], x[2], a, segments, nullptr);
-         },
-         [&](const auto& in) { return attention_oracle(in, a, segments); },
-         {{rows, a.heads * a.head_dim},
-          {rows, a.kv_heads * a.head_dim},
-          {rows, a.kv_heads * a.head_dim}},
-         {}});
-}
-
-TEST(Ops, AttentionOfSeparateSequences) {
-  check_attention({1, 1, 8, 0.7f}, {{.row = 0, .rows = 1}});
-  check_attention({2, 2, 5, 0.7f}, {{.row = 0, .rows = 3}, {.row = 3, .rows = 4}});
-  check_attention({4, 2, 8, 0.7f},
-                  {{.row = 0, .rows = 2}, {.row = 2, .rows = 1}, {.row = 3, .rows = 4}});
-  check_attention({3, 1, 24, 1.1f}, {{.row = 0, .rows = 4}});
-  check_attention({1, 1, 3, 0.9f}, {{.row = 0, .rows = 37}});
-}
-
-TEST(Ops, AttentionOfFamilies) {
-  // Two prompts with two and three answers; one answer continues only part of its prompt.
-  check_attention({4, 2, 8, 0.7f}, {{.row = 0, .rows = 4},
-                                    {.row = 4, .rows = 2, .position = 4, .prefix_row = 0},
-                                    {.row = 6, .rows = 3, .position = 3, .prefix_row = 0},
-                                    {.row = 9, .rows = 2},
-                                    {.row = 11, .rows = 1, .position = 2, .prefix_row = 9},
-                                    {.row = 12, .rows = 2, .position = 2, .prefix_row = 9},
-                                    {.row = 14, .rows = 1, .position = 2, .prefix_row = 9}});
-  // Runs that start inside and at the edge of a panel of sixteen keys.
-  check_attention({1, 1, 2, 0.7f}, {{.row = 0, .rows = 16},
-                                    {.row = 16, .rows = 18, .position = 16, .prefix_row = 0},
-                                    {.row = 34, .rows = 5, .position = 15, .prefix_row = 0}});
-}
-
 // Gradients that arrive at an op's input when another user of that input has been there.
 TEST(Ops, RopeAddsToAGradient) {
   const std::vector<int32_t> positions = {2, 0, 1};
@@ -435,23 +259,6 @@ TEST(Ops, RopeAddsToAGradient) {
          {}});
 }
 
-TEST(Ops, AttentionAddsToGradients) {
-  const AttentionShape a{2, 2, 5, 0.7f};
-  const std::vector<Segment> segments = {{.row = 0, .rows = 3},
-                                         {.row = 3, .rows = 2, .position = 2, .prefix_row = 0}};
-  check({[&](Ctx& cx, const auto& x, const auto&) {
-           const Tensor y = attention(cx, x[0], x[1], x[2], a, segments, nullptr);
-           return add(cx, add(cx, add(cx, y, x[0]), x[1]), x[2]);
-         },
-         [&](const auto& in) {
-           Doubles y = attention_oracle(in, a, segments);
-           for (size_t i = 0; i < y.size(); ++i) y[i] += in[0][i] + in[1][i] + in[2][i];
-           return y;
-         },
-         {{5, 10}, {5, 10}, {5, 10}},
-         {}});
-}
-
 TEST(Ops, TokenLogprobsAddToAGradient) {
   const std::vector<int32_t> targets = {4, 0, 6};
   check({[&](Ctx& cx, const auto& x, const auto& w) {
@@ -466,23 +273,6 @@ TEST(Ops, TokenLogprobsAddToAGradient) {
          {{7, 4, Layout::kPanels}},
          64,
          {1, 1, 1, 0}});
-}
-
-TEST(Ops, AttentionValuesOfALongSequence) {
-  const AttentionShape a{2, 1, 24, 0.3f};
-  const std::vector<Segment> segments = {
-      {.row = 0, .rows = 131}, {.row = 131, .rows = 40, .position = 131, .prefix_row = 0}};
-  Bench bench(2);
-  std::vector<Doubles> in;
-  std::vector<Tensor> x;
-  for (int64_t heads : {2, 1, 1}) {
-    const auto values =
-        random_floats(171 * heads * 24, static_cast<uint64_t>(50 + x.size()), -2, 2);
-    in.emplace_back(values.begin(), values.end());
-    x.push_back(bench.leaf(values, 171, heads * 24));
-  }
-  const Tensor out = attention(bench.ctx, x[0], x[1], x[2], a, segments, nullptr);
-  expect_near(attention_oracle(in, a, segments), bench.copy(out), 64, "value");
 }
 
 TEST(Ops, TokenLogprobs) {

@@ -1,5 +1,6 @@
 #include "ops/panels.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -9,158 +10,166 @@
 namespace ponder {
 namespace {
 
-constexpr int64_t kQ8Block = 32;
-constexpr int64_t kQ8FileBytes = 2 + kQ8Block;                  // f16 scale, 32 bytes
-constexpr int64_t kQ8PanelBytes = kPanelRows * (4 + kQ8Block);  // 16 f32 scales, [8][16][4] bytes
+// `bytes` bytes of a block, moved `unit` at a time. Fields follow one another as in the file, so that
+// the field at byte o of a block is at byte 16 * o of the panel's; the kernels (cpu/quant-inl.h) know
+// these places. Codes move four bytes at a time: four inputs of one row to a 32-bit lane.
+struct Field {
+  int64_t bytes, unit;
+};
+struct Packing {
+  DType dtype;
+  PanelKind kind;
+  Field fields[4];
+};
 
-int64_t element_bytes(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 4;
-    case DType::kF16:
-    case DType::kBF16:
-      return 2;
-    default:
-      PONDER_CHECK(false, "weights in panels are f32, f16, bf16 or q8_0");
-      return 0;
+// Halves are 2 wide, bytes of scales 1.
+constexpr Packing kPackings[] = {
+    {DType::kQ8_0, PanelKind::kQ8_0, {{2, 2}, {32, 4}}},
+    {DType::kQ4_0, PanelKind::kQ4_0, {{2, 2}, {16, 4}}},
+    {DType::kQ4_1, PanelKind::kQ4_1, {{4, 2}, {16, 4}}},
+    {DType::kQ5_0, PanelKind::kQ5_0, {{2, 2}, {20, 4}}},
+    {DType::kQ5_1, PanelKind::kQ5_1, {{4, 2}, {20, 4}}},
+    {DType::kQ2_K, PanelKind::kQ2_K, {{16, 1}, {64, 4}, {4, 2}}},
+    {DType::kQ3_K, PanelKind::kQ3_K, {{96, 4}, {12, 1}, {2, 2}}},
+    {DType::kQ4_K, PanelKind::kQ4_K, {{4, 2}, {12, 1}, {128, 4}}},
+    {DType::kQ5_K, PanelKind::kQ5_K, {{4, 2}, {12, 1}, {160, 4}}},
+    {DType::kQ6_K, PanelKind::kQ6_K, {{192, 4}, {16, 1}, {2, 2}}},
+    {DType::kIQ4_NL, PanelKind::kIQ4_NL, {{2, 2}, {16, 4}}},
+    {DType::kIQ4_XS, PanelKind::kIQ4_XS, {{4, 2}, {4, 1}, {128, 4}}},
+    {DType::kMXFP4, PanelKind::kMXFP4, {{1, 1}, {16, 4}}},
+    {DType::kTQ2_0, PanelKind::kTQ2_0, {{64, 4}, {2, 2}}},
+};
+
+// An element of a floating-point type is a block of its own.
+constexpr Packing kFloats[] = {
+    {DType::kF32, {}, {{4, 4}}},
+    {DType::kF16, {}, {{2, 2}}},
+    {DType::kBF16, {}, {{2, 2}}},
+};
+
+const Packing* find_packing(DType dtype) {
+  for (const Packing& p : kPackings) {
+    if (p.dtype == dtype) return &p;
   }
+  for (const Packing& p : kFloats) {
+    if (p.dtype == dtype) return &p;
+  }
+  return nullptr;
 }
 
-// Moves element (row, col) between row-major bytes and panels, T wide.
-template <typename T, bool kToPanels>
-void move_elements(void* rows, int64_t begin, int64_t end, int64_t cols, void* panels) {
-  T* from = static_cast<T*>(rows);
-  T* to = static_cast<T*>(panels);
-  for (int64_t r = begin; r < end; ++r) {
-    T* panel = to + r / kPanelRows * kPanelRows * cols + r % kPanelRows;
-    T* row = from + (r - begin) * cols;
-    for (int64_t c = 0; c < cols; ++c) {
+const Packing& packing_of(DType dtype) {
+  const Packing* packing = find_packing(dtype);
+  PONDER_CHECK(packing != nullptr, "weights of this type do not lie in panels");
+  return *packing;
+}
+
+// Moves a field of `count` blocks between a row and its lane of a panel.
+template <size_t kUnit, bool kToPanels>
+void move_field(std::byte* row, std::byte* lane, int64_t count, int64_t block_bytes,
+                int64_t field_bytes) {
+  constexpr int64_t kStep = kUnit;
+  for (int64_t b = 0; b < count; ++b, row += block_bytes, lane += kPanelRows * block_bytes) {
+    for (int64_t i = 0; i < field_bytes; i += kStep) {
+      std::byte* packed = lane + kPanelRows * i;
       if constexpr (kToPanels) {
-        panel[c * kPanelRows] = row[c];
+        std::memcpy(packed, row + i, kUnit);
       } else {
-        row[c] = panel[c * kPanelRows];
+        std::memcpy(row + i, packed, kUnit);
       }
     }
   }
 }
 
-// The place of byte 0 of a row's block in a q8_0 panel; byte i of the block is at (i / 4) * 64 + i
-// % 4 from there.
-template <typename Byte>
-Byte* q8_block(Byte* panels, int64_t row, int64_t cols, int64_t block) {
-  return panels + (row / kPanelRows * (cols / kQ8Block) + block) * kQ8PanelBytes;
-}
-
+// `row` in file order, to or from row `lane` of `panel`.
 template <bool kToPanels>
-void move_q8(std::byte* rows, int64_t begin, int64_t end, int64_t cols, std::byte* panels) {
-  const int64_t blocks = cols / kQ8Block;
-  for (int64_t r = begin; r < end; ++r) {
-    const int64_t lane = r % kPanelRows;
-    for (int64_t b = 0; b < blocks; ++b) {
-      std::byte* file = rows + ((r - begin) * blocks + b) * kQ8FileBytes;
-      std::byte* panel = q8_block(panels, r, cols, b);
-      std::byte* bytes = panel + kPanelRows * 4 + lane * 4;
-      uint16_t half;
-      float scale;
-      if constexpr (kToPanels) {
-        std::memcpy(&half, file, 2);
-        scale = f16_to_f32(half);
-        std::memcpy(panel + lane * 4, &scale, 4);
-        for (int64_t i = 0; i < kQ8Block; i += 4) std::memcpy(bytes + i / 4 * 64, file + 2 + i, 4);
-      } else {
-        std::memcpy(&scale, panel + lane * 4, 4);
-        half = f32_to_f16(scale);
-        std::memcpy(file, &half, 2);
-        for (int64_t i = 0; i < kQ8Block; i += 4) std::memcpy(file + 2 + i, bytes + i / 4 * 64, 4);
-      }
+void move_row(DType dtype, std::byte* row, int64_t cols, std::byte* panel, int64_t lane) {
+  const Format& format = format_of(dtype);
+  const int64_t blocks = cols / format.block_values;
+  int64_t at = 0;
+  for (const Field& f : packing_of(dtype).fields) {
+    std::byte* from = row + at;
+    std::byte* to = panel + kPanelRows * at + lane * f.unit;
+    if (f.unit == 4) {
+      move_field<4, kToPanels>(from, to, blocks, format.block_bytes, f.bytes);
+    } else if (f.unit == 2) {
+      move_field<2, kToPanels>(from, to, blocks, format.block_bytes, f.bytes);
+    } else if (f.unit == 1) {
+      move_field<1, kToPanels>(from, to, blocks, format.block_bytes, f.bytes);
     }
+    at += f.bytes;
   }
+  PONDER_CHECK(at == format.block_bytes);
 }
 
-template <bool kToPanels>
-void move_rows(DType dtype, void* rows, int64_t begin, int64_t end, int64_t cols, void* panels) {
-  if (dtype == DType::kQ8_0) {
-    move_q8<kToPanels>(static_cast<std::byte*>(rows), begin, end, cols,
-                       static_cast<std::byte*>(panels));
-  } else if (element_bytes(dtype) == 4) {
-    move_elements<uint32_t, kToPanels>(rows, begin, end, cols, panels);
-  } else {
-    move_elements<uint16_t, kToPanels>(rows, begin, end, cols, panels);
-  }
+int64_t row_bytes(DType dtype, int64_t cols) {
+  return static_cast<int64_t>(*bytes_for(dtype, cols));
+}
+
+std::byte* panel_of(const Weight& w, int64_t row) {
+  return static_cast<std::byte*>(w.data) + row / kPanelRows * panel_bytes(w.dtype, w.cols);
 }
 
 }  // namespace
 
-bool packs(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
-         dtype == DType::kQ8_0;
+bool packs(DType dtype) { return find_packing(dtype) != nullptr; }
+
+std::optional<PanelKind> packed_kind(DType dtype) {
+  for (const Packing& p : kPackings) {
+    if (p.dtype == dtype) return p.kind;
+  }
+  return std::nullopt;
 }
 
-int64_t panel_bytes(DType dtype, int64_t cols) {
-  if (dtype == DType::kQ8_0) {
-    PONDER_CHECK(cols % kQ8Block == 0);
-    return cols / kQ8Block * kQ8PanelBytes;
-  }
-  return kPanelRows * cols * element_bytes(dtype);
-}
+int64_t panel_bytes(DType dtype, int64_t cols) { return kPanelRows * row_bytes(dtype, cols); }
 
 void rows_to_panels(DType dtype, const void* rows, int64_t row_begin, int64_t row_end, int64_t cols,
                     void* panels) {
   PONDER_CHECK(row_begin % kPanelRows == 0 && row_begin <= row_end);
+  const int64_t bytes = row_bytes(dtype, cols);
+  auto* from = static_cast<std::byte*>(const_cast<void*>(rows));
+  auto* to = static_cast<std::byte*>(panels);
   if (row_end % kPanelRows != 0) {
-    const int64_t bytes = panel_bytes(dtype, cols);
-    std::memset(static_cast<std::byte*>(panels) + row_end / kPanelRows * bytes, 0,
-                static_cast<size_t>(bytes));
+    std::memset(to + row_end / kPanelRows * kPanelRows * bytes, 0,
+                static_cast<size_t>(kPanelRows * bytes));
   }
-  move_rows<true>(dtype, const_cast<void*>(rows), row_begin, row_end, cols, panels);
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    move_row<true>(dtype, from + (r - row_begin) * bytes, cols,
+                   to + r / kPanelRows * kPanelRows * bytes, r % kPanelRows);
+  }
 }
 
 void panels_to_rows(const Weight& w, int64_t row_begin, int64_t row_end, void* rows) {
   PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row_begin && row_end <= w.rows);
+  const int64_t bytes = row_bytes(w.dtype, w.cols);
+  auto* to = static_cast<std::byte*>(rows);
   if (w.layout == Layout::kRows) {
-    const size_t bytes = *bytes_for(w.dtype, w.cols);
-    std::memcpy(rows,
-                static_cast<const std::byte*>(w.data) + static_cast<size_t>(row_begin) * bytes,
-                static_cast<size_t>(row_end - row_begin) * bytes);
+    std::memcpy(to, static_cast<const std::byte*>(w.data) + row_begin * bytes,
+                static_cast<size_t>((row_end - row_begin) * bytes));
     return;
   }
-  move_rows<false>(w.dtype, rows, row_begin, row_end, w.cols, w.data);
+  for (int64_t r = row_begin; r < row_end; ++r, to += bytes) {
+    move_row<false>(w.dtype, to, w.cols, panel_of(w, r), r % kPanelRows);
+  }
 }
 
 void panel_row(const Weight& w, int64_t row, float* out) {
   PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row && row < w.rows);
+  const Format& format = format_of(w.dtype);
   if (w.layout == Layout::kRows) {
-    const size_t bytes = *bytes_for(w.dtype, w.cols);
-    format_of(w.dtype).decode(
-        static_cast<const std::byte*>(w.data) + static_cast<size_t>(row) * bytes, out, w.cols);
+    format.decode(static_cast<const std::byte*>(w.data) + row * row_bytes(w.dtype, w.cols), out,
+                  w.cols);
     return;
   }
-  const int64_t lane = row % kPanelRows;
-  const std::byte* panel =
-      static_cast<const std::byte*>(w.data) + row / kPanelRows * panel_bytes(w.dtype, w.cols);
-  const float* f32 = reinterpret_cast<const float*>(panel);
-  const uint16_t* u16 = reinterpret_cast<const uint16_t*>(panel);
-  switch (w.dtype) {
-    case DType::kF32:
-      for (int64_t c = 0; c < w.cols; ++c) out[c] = f32[c * kPanelRows + lane];
-      return;
-    case DType::kF16:
-      for (int64_t c = 0; c < w.cols; ++c) out[c] = f16_to_f32(u16[c * kPanelRows + lane]);
-      return;
-    case DType::kBF16:
-      for (int64_t c = 0; c < w.cols; ++c) out[c] = bf16_to_f32(u16[c * kPanelRows + lane]);
-      return;
-    default:
-      break;
-  }
-  for (int64_t b = 0; b < w.cols / kQ8Block; ++b) {
-    const std::byte* block = panel + b * kQ8PanelBytes;
-    float scale;
-    std::memcpy(&scale, block + lane * 4, 4);
-    for (int64_t i = 0; i < kQ8Block; ++i) {
-      const auto q = static_cast<int8_t>(block[kPanelRows * 4 + i / 4 * 64 + lane * 4 + i % 4]);
-      out[b * kQ8Block + i] = scale * static_cast<float>(q);
-    }
+  // A stretch of the row at a time, gathered on the stack.
+  constexpr int64_t kRoom = 4096;
+  alignas(64) std::byte gathered[kRoom];
+  const int64_t blocks = w.cols / format.block_values, most = kRoom / format.block_bytes;
+  std::byte* panel = panel_of(w, row);
+  for (int64_t b = 0; b < blocks; b += most) {
+    const int64_t values = std::min(most, blocks - b) * format.block_values;
+    move_row<false>(w.dtype, gathered, values, panel + b * kPanelRows * format.block_bytes,
+                    row % kPanelRows);
+    format.decode(gathered, out + b * format.block_values, values);
   }
 }
 

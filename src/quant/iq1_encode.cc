@@ -81,20 +81,20 @@ class ShiftedCoder {
 void Iq1S::encode(const float* src, const float* importance, void* dst, int64_t n) {
   using Coder = ShiftedCoder<32, 32>;
   static const Coder coder;
-  encode_iq_row(coder, src, importance, dst, n, kBytes,
-                [](const IqBlock<Coder>& block, uint8_t* to) {
-                  store_half(to, block.d);
-                  uint8_t *low = to + 2, *words = low + 32;
-                  for (size_t g = 0; g < 8; ++g, low += 4, words += 2) {
-                    const Coder::Codes& codes = block.groups[g];
-                    unsigned word = block.sub_scales[g] << 12 | codes.negative[0] << 15;
-                    for (size_t k = 0; k < 4; ++k) {
-                      low[k] = static_cast<uint8_t>(codes.points[k]);
-                      word |= unsigned{codes.points[k]} >> 8 << (3 * k);
-                    }
-                    store(words, static_cast<uint16_t>(word));
-                  }
-                });
+  encode_iq_row(
+      coder, src, importance, dst, n, kBytes, [](const IqBlock<Coder>& block, uint8_t* to) {
+        store_half(to, block.d);
+        uint8_t *low = to + 2, *words = low + 32;
+        for (size_t g = 0; g < 8; ++g, low += 4, words += 2) {
+          const Coder::Codes& codes = block.groups[g];
+          unsigned word = unsigned{block.sub_scales[g]} << 12 | unsigned{codes.negative[0]} << 15;
+          for (size_t k = 0; k < 4; ++k) {
+            low[k] = static_cast<uint8_t>(codes.points[k]);
+            word |= unsigned{codes.points[k]} >> 8 << (3 * k);
+          }
+          store(words, static_cast<uint16_t>(word));
+        }
+      });
 }
 
 void Iq1M::encode(const float* src, const float* importance, void* dst, int64_t n) {
@@ -116,7 +116,8 @@ void Iq1M::encode(const float* src, const float* importance, void* dst, int64_t 
                   const unsigned half = f32_to_f16(block.d);
                   for (size_t w = 0; w < 4; ++w) {
                     unsigned word = (half >> (4 * w) & 15u) << 12;
-                    for (size_t s = 0; s < 4; ++s) word |= block.sub_scales[4 * w + s] << (3 * s);
+                    for (size_t s = 0; s < 4; ++s)
+                      word |= unsigned{block.sub_scales[4 * w + s]} << (3 * s);
                     store(words + 2 * w, static_cast<uint16_t>(word));
                   }
                 });

@@ -45,7 +45,7 @@ Bpe::Bpe(const std::vector<std::string>& tokens, std::span<const BpeMerge> merge
     const uint64_t pair = pair_of(merge.left, merge.right);
     size_t slot = scramble(pair) >> shift_;
     while (slots_[slot].pair != kFree && slots_[slot].pair != pair) slot = (slot + 1) & (size - 1);
-    slots_[slot] = {pair, static_cast<int32_t>(rank), merge.result};
+    slots_[slot] = {pair, merge.rank < 0 ? static_cast<int32_t>(rank) : merge.rank, merge.result};
   }
 }
 
@@ -54,6 +54,18 @@ const Bpe::Slot* Bpe::find(int32_t left, int32_t right) const {
   for (size_t slot = scramble(pair) >> shift_;; slot = (slot + 1) & (slots_.size() - 1)) {
     if (slots_[slot].pair == pair) return &slots_[slot];
     if (slots_[slot].pair == kFree) return nullptr;
+  }
+}
+
+void Bpe::put_unknown(std::string_view c, bool& after_unknown, std::vector<int32_t>& ids) const {
+  const auto id_of_byte = [&](char b) { return bytes_[static_cast<unsigned char>(b)]; };
+  if (options_.byte_fallback &&
+      std::all_of(c.begin(), c.end(), [&](char b) { return id_of_byte(b) >= 0; })) {
+    for (const char b : c) ids.push_back(id_of_byte(b));
+    after_unknown = false;
+  } else if (options_.unknown >= 0) {
+    if (!(after_unknown && options_.fuse_unknown)) ids.push_back(options_.unknown);
+    after_unknown = true;
   }
 }
 
@@ -71,17 +83,11 @@ void Bpe::start(std::string_view piece, std::vector<int32_t>& ids) const {
   for (size_t at = 0; at < piece.size();) {
     const std::string_view c = piece.substr(at, utf8_at(piece, at).size);
     at += c.size();
-    const auto id_of_byte = [&](char b) { return bytes_[static_cast<unsigned char>(b)]; };
     if (const int32_t id = tokens_.find(c); id >= 0) {
       ids.push_back(id);
       after_unknown = false;
-    } else if (options_.byte_fallback &&
-               std::all_of(c.begin(), c.end(), [&](char b) { return id_of_byte(b) >= 0; })) {
-      for (const char b : c) ids.push_back(id_of_byte(b));
-      after_unknown = false;
-    } else if (options_.unknown >= 0) {
-      if (!(after_unknown && options_.fuse_unknown)) ids.push_back(options_.unknown);
-      after_unknown = true;
+    } else {
+      put_unknown(c, after_unknown, ids);
     }
   }
 }
@@ -170,7 +176,20 @@ void Bpe::encode(std::string_view piece, BpeSpace& space, std::vector<int32_t>& 
   } else {
     merge_long(space);
   }
-  out.insert(out.end(), space.ids.begin(), space.ids.end());
+  if (options_.first_symbol == INT32_MAX) {
+    out.insert(out.end(), space.ids.begin(), space.ids.end());
+    return;
+  }
+  bool after_unknown = false;
+  for (const int32_t id : space.ids) {
+    if (id >= options_.first_symbol) {
+      put_unknown(tokens_[id], after_unknown, out);
+    } else {
+      const bool unknown = id == options_.unknown;
+      if (!(unknown && after_unknown && options_.fuse_unknown)) out.push_back(id);
+      after_unknown = unknown;
+    }
+  }
 }
 
 }  // namespace ponder

@@ -17,6 +17,7 @@ namespace ponder {
 
 struct BpeMerge {
   int32_t left = 0, right = 0, result = 0;  // ids
+  int32_t rank = -1;  // low ones first, of equal ones the leftmost; -1: the place in the list
 };
 
 struct BpeOptions {
@@ -26,6 +27,9 @@ struct BpeOptions {
   bool byte_fallback = false;  // a character without a token: its bytes as tokens <0x00>..<0xFF>
   int32_t unknown = -1;        // ... or else this token; -1: it is left out
   bool fuse_unknown = false;   // one `unknown` for several in a row
+  // Ids from here on are characters that merges know and the vocabulary does not: those that remain
+  // go the way of characters without a token.
+  int32_t first_symbol = INT32_MAX;
 };
 
 // Work space of one thread.
@@ -47,7 +51,7 @@ class Bpe {
  public:
   Bpe() = default;
   // tokens[id]: the bytes a token stands for; empty: the token never comes out of text. `merges` in
-  // rank order; of equal pairs the last counts. REQUIRES: ids within tokens
+  // rank order; of equal pairs the last counts. REQUIRES: ids within tokens, ranks below 2^31 - 1
   Bpe(const std::vector<std::string>& tokens, std::span<const BpeMerge> merges,
       const BpeOptions& options);
 
@@ -63,6 +67,9 @@ class Bpe {
 
   const Slot* find(int32_t left, int32_t right) const;  // nullptr: no merge
   void start(std::string_view piece, std::vector<int32_t>& ids) const;
+  // Appends what stands for character `c`, which has no token. `after_unknown`: what went before
+  // was unknown too; updated.
+  void put_unknown(std::string_view c, bool& after_unknown, std::vector<int32_t>& ids) const;
   void merge_short(BpeSpace& space) const;
   void merge_long(BpeSpace& space) const;
 

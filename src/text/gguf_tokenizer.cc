@@ -24,8 +24,9 @@ constexpr size_t kMaxFile = size_t{64} << 20;  // bytes, as Tokenizer::load_fold
 constexpr int64_t kNormal = 1, kControlType = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
 
 // The ways to cut text that have a name.
-constexpr const char* kNames[] = {"qwen2", "llama-bpe",    "deepseek-v3",   "smollm",
-                                  "gpt-2", "deepseek-llm", "deepseek-coder"};
+constexpr const char* kNames[] = {"qwen2",  "llama-bpe",    "deepseek-v3",    "smollm",
+                                  "gpt-2",  "deepseek-llm", "deepseek-coder", "chatglm-bpe",
+                                  "qwen35", "gpt-4o",       "tekken"};
 
 // Where tokenizers differ: contractions in both cases, digits in rows, letters with marks, scripts
 // without spaces, line ends, runs of spaces, punctuation that sticks to letters or does not.

@@ -49,19 +49,88 @@ std::string unicode_form(std::string_view text, int options) {
   return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(size)};
 }
 
-std::string lowercase(std::string_view text) {
+// Calls put(out, code) for each character.
+template <typename Put>
+std::string each_character(std::string_view text, const Put& put) {
   std::string out;
+  out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const Utf8Char c = utf8_at(text, at);
-    if (c.code == 0x130) {
+    at += c.size;
+    put(out, c.code);
+  }
+  return out;
+}
+
+utf8proc_category_t category(char32_t code) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code));
+}
+
+std::string lowercase(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    if (code == 0x130) {
       out += "i\xCC\x87";  // the one letter whose small form is two characters
     } else {
       append_utf8(out,
-                  static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+                  static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
     }
-    at += c.size;
-  }
-  return out;
+  });
+}
+
+std::string strip_accents(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    if (category(code) != UTF8PROC_CATEGORY_MN) append_utf8(out, code);
+  });
+}
+
+std::string strip_marks(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    const auto kind = category(code);
+    if (kind != UTF8PROC_CATEGORY_MN && kind != UTF8PROC_CATEGORY_MC &&
+        kind != UTF8PROC_CATEGORY_ME) {
+      append_utf8(out, code);
+    }
+  });
+}
+
+std::string clean_text(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    const bool line = code == '\t' || code == '\n' || code == '\r';
+    const auto kind = category(code);
+    const bool control = kind == UTF8PROC_CATEGORY_CC || kind == UTF8PROC_CATEGORY_CF ||
+                         kind == UTF8PROC_CATEGORY_CO;
+    if (code == 0 || code == 0xFFFD || (control && !line)) return;
+    const bool space = line || kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL ||
+                       kind == UTF8PROC_CATEGORY_ZP;
+    append_utf8(out, space ? U' ' : code);
+  });
+}
+
+std::string nmt(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    const bool dropped = (code >= 0x1 && code <= 0x8) || code == 0xB ||
+                         (code >= 0xE && code <= 0x1F) || code == 0x7F || code == 0x8F ||
+                         code == 0x9F;
+    const bool space = code == 0x9 || code == 0xA || code == 0xC || code == 0xD || code == 0x1680 ||
+                       (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 ||
+                       code == 0x2581 || code == 0xFEFF || code == 0xFFFD;
+    if (!dropped) append_utf8(out, space ? U' ' : code);
+  });
+}
+
+bool is_ideograph(char32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+         (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+std::string space_ideographs(std::string_view text) {
+  return each_character(text, [](std::string& out, char32_t code) {
+    if (is_ideograph(code)) out += ' ';
+    append_utf8(out, code);
+    if (is_ideograph(code)) out += ' ';
+  });
 }
 
 std::string replace_all(std::string_view text, const Regex& regex, std::string_view with) {
@@ -99,6 +168,18 @@ std::string_view strip(std::string_view text, const NormalizerStep& step) {
 
 }  // namespace
 
+std::string replace_each(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 2);
+  for (;;) {
+    const size_t at = text.find(from);
+    out += text.substr(0, at);
+    if (at == std::string_view::npos) return out;
+    out += to;
+    text.remove_prefix(at + from.size());
+  }
+}
+
 std::string_view Normalizer::apply(std::string_view text, std::string& space) const {
   using Kind = NormalizerStep::Kind;
   for (const auto& step : steps_) {
@@ -129,7 +210,29 @@ std::string_view Normalizer::apply(std::string_view text, std::string& space) co
         next += text;
         break;
       case Kind::kReplace:
-        next = replace_all(text, *step.regex, step.text);
+        next = step.regex ? replace_all(text, *step.regex, step.text)
+                          : replace_each(text, step.literal, step.text);
+        break;
+      case Kind::kStripAccents:
+        next = strip_accents(text);
+        break;
+      case Kind::kStripMarks:
+        next = strip_marks(text);
+        break;
+      case Kind::kNmt:
+        next = nmt(text);
+        break;
+      case Kind::kCleanText:
+        next = clean_text(text);
+        break;
+      case Kind::kSpaceIdeographs:
+        next = space_ideographs(text);
+        break;
+      case Kind::kCharsmap:
+        next = step.charsmap->apply(text);
+        break;
+      case Kind::kCharsmapByClusters:
+        next = step.charsmap->apply_to_clusters(text);
         break;
     }
     space = std::move(next);

@@ -2,23 +2,46 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/status.h"
+#include "text/charsmap.h"
 #include "text/regex.h"
 
 namespace ponder {
 
 struct NormalizerStep {
-  enum class Kind : uint8_t { kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStrip, kPrepend, kReplace };
+  enum class Kind : uint8_t {
+    kNfc,
+    kNfd,
+    kNfkc,
+    kNfkd,
+    kLowercase,
+    kStrip,
+    kPrepend,
+    kReplace,
+    kStripAccents,        // characters of category Mn go (BERT's)
+    kStripMarks,          // ... and Mc and Me
+    kNmt,                 // SentencePiece's: control characters go, odd spaces become spaces
+    kCleanText,           // BERT's: control characters and U+FFFD go, white space becomes spaces
+    kSpaceIdeographs,     // BERT's: a space on both sides of each Chinese character
+    kCharsmap,            // longest match first
+    kCharsmapByClusters,  // as Hugging Face's tokenizers
+  };
   Kind kind = Kind::kNfc;
   std::string text;            // kPrepend: put before text that is not empty; kReplace: put instead
   std::optional<Regex> regex;  // kReplace: of each match
+  std::string literal;         // kReplace without a regex: of each occurrence of this, not empty
   bool left = true, right = true;  // kStrip: white space at these ends
+  std::shared_ptr<const Charsmap> charsmap;
 };
+
+// `text` with `to` for each occurrence of `from`. REQUIRES: from is not empty
+std::string replace_each(std::string_view text, std::string_view from, std::string_view to);
 
 class Normalizer {
  public:

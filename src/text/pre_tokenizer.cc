@@ -111,6 +111,14 @@ std::string_view changed(std::string_view text, bool first, const PreTokenizerSt
 
 }  // namespace
 
+Result<std::vector<PreTokenizerStep>> bert_steps() {
+  std::vector<PreTokenizerStep> steps(2);
+  ASSIGN_OR_RETURN(steps[0].regex, Regex::compile(R"(\s)"));
+  steps[0].behavior = SplitBehavior::kRemoved;
+  ASSIGN_OR_RETURN(steps[1].regex, Regex::compile(kPunctuation));
+  return steps;
+}
+
 void PreTokenizer::cut(std::string_view text, bool first, Pieces& pieces) const {
   pieces.list.clear();
   if (!text.empty()) pieces.list.push_back(text);

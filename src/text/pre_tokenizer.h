@@ -42,6 +42,12 @@ struct Pieces {
   MatchSpace space;
 };
 
+// A character that cuts words in BERT and in tokenizer.json's "Punctuation".
+inline constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+
+// BERT's words: what stands between white space, and each punctuation character by itself.
+Result<std::vector<PreTokenizerStep>> bert_steps();
+
 class PreTokenizer {
  public:
   PreTokenizer() = default;

@@ -14,6 +14,16 @@
 
 namespace ponder {
 
+namespace {
+
+// Work space of one call.
+struct ModelSpace {
+  BpeSpace bpe;
+  UnigramSpace unigram;
+};
+
+}  // namespace
+
 struct Tokenizer::Impl {
   TokenTable texts;                // as the file writes them
   TokenTable bytes;                // as they stand in text
@@ -22,18 +32,38 @@ struct Tokenizer::Impl {
   bool any_after = false;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
+  TokenModel model = TokenModel::kBpe;  // the one of the three that is filled
   Bpe bpe;
+  Unigram unigram;
+  WordPiece word_piece;
+  bool words_at_spaces = false;  // no token goes over the edge before a U+2581, see word_end()
   int strip_spaces = 0;
   std::vector<int32_t> prefix, suffix;
   int32_t bos, eos, pad, unk;
   std::string chat_template;
 
+  void encode_piece(std::string_view piece, ModelSpace& space, std::vector<int32_t>& out) const {
+    switch (model) {
+      case TokenModel::kBpe:
+        return bpe.encode(piece, space.bpe, out);
+      case TokenModel::kUnigram:
+        return unigram.encode(piece, space.unigram, out);
+      case TokenModel::kWordPiece:
+        return word_piece.encode(piece, out);
+    }
+  }
   bool holds(int32_t id) const { return id >= 0 && id < texts.size(); }
 };
 
 namespace {
 
 constexpr uint8_t kSpecial = 1, kControl = 2;
+
+// Bounds on what a file may ask for, far above any known vocabulary.
+constexpr size_t kMaxVocabularyBytes = size_t{32} << 20;
+constexpr size_t kMaxUnigramBytes = size_t{8} << 20;  // each can cost some 36 in the trie
+constexpr size_t kMaxMerges = size_t{1} << 22;
+constexpr size_t kMaxAddedBytes = size_t{2} << 20;
 
 // "<0x0A>" is byte 10; -1 for any other text.
 int byte_token(std::string_view text) {
@@ -47,15 +77,18 @@ int byte_token(std::string_view text) {
   return value;
 }
 
-std::string replace_each(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  for (;;) {
-    const size_t at = text.find(from);
-    out += text.substr(0, at);
-    if (at == std::string_view::npos) return out;
-    out += to;
-    text.remove_prefix(at + from.size());
+// A WordPiece token within a text: begun by a space unless it continues a word or is punctuation.
+std::string decoded_word(const TokenizerSpec& spec, std::string_view text) {
+  const std::string& continuing = spec.decode_continuing;
+  if (!continuing.empty() && text.starts_with(continuing)) {
+    return std::string(text.substr(continuing.size()));
   }
+  std::string out = " " + std::string(text);
+  if (!spec.decode_clean) return out;
+  for (const std::string_view joined : {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"}) {
+    out = replace_each(out, " " + std::string(joined), joined);
+  }
+  return out;
 }
 
 std::vector<std::string> decoded_tokens(const TokenizerSpec& spec) {
@@ -66,8 +99,11 @@ std::vector<std::string> decoded_tokens(const TokenizerSpec& spec) {
   }
   for (size_t id = 0; id < out.size(); ++id) {
     const std::string& text = spec.vocab[id];
+    if (text.empty()) continue;
     const int byte = spec.decode_byte_tokens ? byte_token(text) : -1;
-    if (literal[id]) {
+    if (spec.decode_words) {
+      out[id] = decoded_word(spec, text);
+    } else if (literal[id]) {
       out[id] = text;
     } else if (byte >= 0) {
       out[id] = static_cast<char>(static_cast<unsigned char>(byte));
@@ -77,6 +113,62 @@ std::vector<std::string> decoded_tokens(const TokenizerSpec& spec) {
     }
   }
   return out;
+}
+
+// Whether U+2581 stands behind another character.
+bool has_inner_space(std::string_view token) {
+  for (size_t at = token.find(kSpaceSign, 1); at < token.size();
+       at = token.find(kSpaceSign, at + 1)) {
+    if (!token.substr(0, at).ends_with(kSpaceSign)) return true;
+  }
+  return false;
+}
+
+// Whether the model does with a text what it does with its words one by one, each from a U+2581 to
+// before the next that follows something else: so it is if no token reaches into the next word.
+// Words are short and come again, so this is much the faster way.
+bool words_at_spaces(const TokenizerSpec& spec, const TokenTable& texts) {
+  if (spec.model == TokenModel::kWordPiece || spec.bpe.by_bytes || spec.bpe.ignore_merges) {
+    return false;
+  }
+  if (std::find(spec.vocab.begin(), spec.vocab.end(), kSpaceSign) == spec.vocab.end()) return false;
+  if (spec.model == TokenModel::kUnigram) {
+    return std::none_of(spec.vocab.begin(), spec.vocab.end(), has_inner_space);
+  }
+  return std::none_of(spec.merges.begin(), spec.merges.end(),
+                      [&](const BpeMerge& merge) { return has_inner_space(texts[merge.result]); });
+}
+
+// Where the word that begins `text` ends. REQUIRES: text is not empty
+size_t word_end(std::string_view text) {
+  size_t at = text.find(kSpaceSign, 1);
+  while (at != std::string_view::npos && text.substr(0, at).ends_with(kSpaceSign)) {
+    at = text.find(kSpaceSign, at + std::string_view(kSpaceSign).size());
+  }
+  return std::min(at, text.size());
+}
+
+Status check_size(const TokenizerSpec& spec) {
+  if (spec.vocab.size() > static_cast<size_t>(kMaxVocabulary)) {
+    return exhausted(fmt::format("a vocabulary of {} tokens, the limit is {}", spec.vocab.size(),
+                                 kMaxVocabulary));
+  }
+  size_t bytes = 0;
+  for (const std::string& token : spec.vocab) bytes += token.size();
+  const size_t limit = spec.model == TokenModel::kUnigram ? kMaxUnigramBytes : kMaxVocabularyBytes;
+  if (bytes > limit) {
+    return exhausted(fmt::format("a vocabulary of {} bytes, the limit is {}", bytes, limit));
+  }
+  bytes = 0;
+  for (const AddedToken& token : spec.added) bytes += token.text.size();
+  if (bytes > kMaxAddedBytes) {
+    return exhausted(
+        fmt::format("added tokens of {} bytes, the limit is {}", bytes, kMaxAddedBytes));
+  }
+  if (spec.merges.size() > kMaxMerges) {
+    return exhausted(fmt::format("{} merges, the limit is {}", spec.merges.size(), kMaxMerges));
+  }
+  return {};
 }
 
 // The ids of pieces already seen in this text: words repeat. One entry per hash slot, overwritten
@@ -121,11 +213,33 @@ bool undo_byte_alphabet(std::string_view text, std::string& bytes) {
   return true;
 }
 
-Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
-  if (spec.vocab.size() > static_cast<size_t>(kMaxVocabulary)) {
-    return exhausted(fmt::format("a vocabulary of {} tokens, the limit is {}", spec.vocab.size(),
-                                 kMaxVocabulary));
+namespace {
+
+void fill_bpe(TokenizerSpec& spec, const std::vector<uint8_t>& kind, Bpe& bpe) {
+  std::erase_if(spec.merges, [&](const BpeMerge& merge) {
+    return (kind[static_cast<size_t>(merge.result)] & kControl) != 0;
+  });
+  if (spec.bpe.by_bytes) {
+    std::string bytes;
+    for (std::string& token : spec.vocab) {
+      if (undo_byte_alphabet(token, bytes)) {
+        token = bytes;
+      } else {
+        token.clear();
+      }
+    }
   }
+  if (!spec.symbols.empty()) {
+    spec.bpe.first_symbol = static_cast<int32_t>(spec.vocab.size());
+    spec.vocab.insert(spec.vocab.end(), spec.symbols.begin(), spec.symbols.end());
+  }
+  bpe = Bpe(spec.vocab, spec.merges, spec.bpe);
+}
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
+  RETURN_IF_ERROR(check_size(spec));
   auto impl = std::make_shared<Impl>();
   impl->texts = TokenTable(spec.vocab);
   for (const AddedToken& token : spec.added) {
@@ -149,11 +263,20 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   impl->any_after = !after.empty();
   impl->before = AddedTokenFinder(std::move(before));
   impl->after = AddedTokenFinder(std::move(after));
-  if (spec.bpe.by_bytes) {
-    std::string bytes;
-    for (std::string& token : spec.vocab) token = undo_byte_alphabet(token, bytes) ? bytes : "";
+  impl->model = spec.model;
+  impl->words_at_spaces = words_at_spaces(spec, impl->texts);
+  if (spec.model == TokenModel::kUnigram) {
+    PONDER_CHECK(spec.scores.size() <= spec.vocab.size(), "more scores than tokens");
+    spec.scores.resize(spec.vocab.size());  // added tokens have none, nor are they in the model
+    for (const AddedToken& token : spec.added) {
+      if (!token.in_model) spec.vocab[static_cast<size_t>(token.id)].clear();
+    }
+    impl->unigram = Unigram(spec.vocab, spec.scores, spec.unigram);
+  } else if (spec.model == TokenModel::kWordPiece) {
+    impl->word_piece = WordPiece(spec.vocab, spec.word_piece);
+  } else {
+    fill_bpe(spec, impl->kind, impl->bpe);
   }
-  impl->bpe = Bpe(spec.vocab, spec.merges, spec.bpe);
   impl->normalizer = std::move(spec.normalizer);
   impl->pre_tokenizer = std::move(spec.pre_tokenizer);
   impl->strip_spaces = spec.decode_strip_spaces;
@@ -206,25 +329,31 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   out.reserve(text.size() / 3 + 4);
   if (options.add_special) out = t.prefix;
   Pieces pieces;
-  BpeSpace space;
+  ModelSpace space;
   PieceCache cache(text.size());
 
+  const auto encode_piece = [&](std::string_view piece) {
+    PieceCache::Entry* entry = cache.slot(piece);
+    const size_t at = out.size();
+    if (entry != nullptr && entry->piece == piece) {
+      out.resize(at + entry->count);
+      std::copy_n(out.begin() + entry->at, entry->count, out.begin() + static_cast<ptrdiff_t>(at));
+      return;
+    }
+    t.encode_piece(piece, space, out);
+    if (entry != nullptr) {
+      *entry = {piece, static_cast<uint32_t>(at), static_cast<uint32_t>(out.size() - at)};
+    }
+  };
   const auto encode_plain = [&](std::string_view part, bool first) {
     t.pre_tokenizer.cut(part, first, pieces);
-    for (const std::string_view piece : pieces.list) {
-      PieceCache::Entry* entry = cache.slot(piece);
-      if (entry != nullptr && entry->piece == piece) {
-        const size_t old = out.size();
-        out.resize(old + entry->count);
-        std::copy_n(out.begin() + entry->at, entry->count,
-                    out.begin() + static_cast<ptrdiff_t>(old));
-        continue;
+    for (std::string_view piece : pieces.list) {
+      while (t.words_at_spaces && !piece.empty()) {
+        const size_t end = word_end(piece);
+        encode_piece(piece.substr(0, end));
+        piece.remove_prefix(end);
       }
-      const size_t at = out.size();
-      t.bpe.encode(piece, space, out);
-      if (entry != nullptr) {
-        *entry = {piece, static_cast<uint32_t>(at), static_cast<uint32_t>(out.size() - at)};
-      }
+      if (!piece.empty()) encode_piece(piece);
     }
   };
   // Calls `plain` for what lies between added tokens and puts those in `out`.

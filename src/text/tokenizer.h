@@ -1,4 +1,4 @@
-// Text to token ids and back, as Hugging Face's tokenizers does it.
+// Text to token ids and back, as Hugging Face's tokenizers and llama.cpp do it.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,9 @@ class Tokenizer {
   static Result<Tokenizer> load_json(std::string_view json, std::string_view config_json = {});
   // A GGUF file's metadata.
   static Result<Tokenizer> load_gguf(const GgufMetadata& metadata);
+  // pieces[id] with scores[id], of a file older than GGUF; see text/legacy_pieces.h.
+  static Result<Tokenizer> from_pieces(std::span<const std::string> pieces,
+                                       std::span<const float> scores);
   static Result<Tokenizer> create(TokenizerSpec spec);
 
   // The ids of `text`, which is UTF-8; each error in it (see text/utf8.h) is read as U+FFFD. A

@@ -338,6 +338,7 @@ TEST(Tokenizer, ErrorsNameTheKey) {
   };
   expect(json(1), "model");
   expect(json::object(), "model");
+  expect(with("/model/type", "WordLevel"), "WordLevel");
   expect(with("/model/type", "WordPiece"), "WordPiece");
   expect(with("/model/vocab", json::array()), "model.vocab");
   expect(with("/model/vocab/hello", -1), "\"hello\"");
@@ -408,7 +409,7 @@ TEST(TokenizerGguf, ErrorsNameTheKey) {
     ASSERT_FALSE(result.ok()) << key;
     EXPECT_NE(result.status().message().find(key), std::string::npos) << result.status().message();
   };
-  expect("model", GgufValue::string("bert"));
+  expect("model", GgufValue::string("rwkv"));
   expect("model", GgufValue::u32(1));
   expect("tokens", GgufValue::strings({}));
   expect("scores", GgufValue::f32s({0}));

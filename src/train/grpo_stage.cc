@@ -257,6 +257,9 @@ Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout,
   for (size_t i : chosen)
     totals.tokens += rollout.samples[i].masked ? 0 : rollout.samples[i].tokens();
   UpdateReport report;
+  double sequences = 0;
+  for (const Micro& micro : micros) sequences += static_cast<double>(micro.batch.segments.size());
+  t.learner.set_expert_rules(s.balance_alpha / std::max(1.0, sequences), s.bias_update_speed);
   for (const Micro& micro : micros) {
     RETURN_IF_ERROR(accumulate(t, s, rollout, micro, params, totals, fresh, report));
   }

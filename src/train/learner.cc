@@ -1,8 +1,11 @@
 #include "train/learner.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
+#include <optional>
+#include <string_view>
 
 #include "core/status.h"
 
@@ -24,6 +27,15 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
+// The layer in "model.layers.3.mlp.gate.e_score_correction_bias"; none for other names.
+std::optional<size_t> layer_of_correction_bias(std::string_view name) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (!name.starts_with(kPrefix) || !name.ends_with(".e_score_correction_bias")) return {};
+  size_t layer = 0;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
+  return layer;
+}
+
 std::span<LogprobRow> rows_of(float* data, int64_t count) {
   return {reinterpret_cast<LogprobRow*>(data), static_cast<size_t>(count)};
 }
@@ -34,6 +46,11 @@ Learner::Learner(Model& model, ThreadPool& pool) : model_(model), pool_(pool) {
   model_.attach_gradients();
   m_.resize(model_.flat_weights().size());
   v_.resize(m_.size());
+  for (const Parameter& p : model_.parameters()) {
+    if (const auto layer = layer_of_correction_bias(p.name)) {
+      correction_biases_.emplace_back(*layer, p.weight);
+    }
+  }
 }
 
 void Learner::accumulate(const PackedBatch& batch, float temperature, const LossFunction& loss) {
@@ -43,7 +60,9 @@ void Learner::accumulate(const PackedBatch& batch, float temperature, const Loss
   Tensor rows;
   {
     const Stopwatch watch(seconds_.forward);
-    const Tensor hidden = select_rows(cx, model_.forward(cx, batch.view()), batch.rows);
+    Batch view = batch.view();
+    if (model_.config().moe.n_routed_experts > 0) view.experts = &experts_;
+    const Tensor hidden = select_rows(cx, model_.forward(cx, view), batch.rows);
     rows = token_logprobs(cx, hidden, model_.head(), batch.targets, temperature);
     const Tape::Sink d = tape_.sink(rows);
     std::fill(d.data, d.data + rows.size(), 0.0f);
@@ -66,8 +85,9 @@ std::vector<LogprobRow> Learner::score(const Model& model, const PackedBatch& ba
 
 Result<double> Learner::step(double lr, const AdamWParams& params, double clip) {
   const Stopwatch watch(seconds_.optimizer);
-  const std::span<float> w = model_.flat_weights(), g = model_.flat_gradients();
-  const int64_t size = static_cast<int64_t>(w.size());
+  const int64_t size = model_.optimized_size();
+  const std::span<float> w = model_.flat_weights();
+  const std::span<float> g = model_.flat_gradients().first(static_cast<size_t>(size));
   std::vector<double> partials(static_cast<size_t>(norm_chunks(size)));
   pool_.run(norm_chunks(size), 16,
             [&](int64_t begin, int64_t end, int) { sum_squares(g, begin, end, partials); });
@@ -81,7 +101,19 @@ Result<double> Learner::step(double lr, const AdamWParams& params, double clip) 
     adamw_update(constants, w.data(), g.data(), m_.data(), v_.data(), begin, end);
     std::fill(g.data() + begin, g.data() + end, 0.0f);
   });
+  for (const auto& [layer, bias] : correction_biases_) {
+    if (bias_update_speed_ == 0 || layer >= experts_.counts.size()) continue;
+    update_correction_bias({bias.f32(), static_cast<size_t>(bias.cols)}, experts_.counts[layer],
+                           bias_update_speed_);
+  }
+  experts_.counts.clear();
+  experts_.balance_loss = 0;
   return norm;
+}
+
+void Learner::set_expert_rules(double balance_alpha, double bias_update_speed) {
+  experts_.balance_alpha = balance_alpha;
+  bias_update_speed_ = bias_update_speed;
 }
 
 void Learner::reset_optimizer() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "model/model.h"
@@ -33,6 +34,14 @@ class Learner {
   // draws.
   std::vector<LogprobRow> score(const Model& model, const PackedBatch& batch, float temperature);
 
+  // Rules for models with experts (DeepSeek-V3, arXiv:2412.19437, 2.1.2); others have no use for them.
+  // Each sequence's balance loss counts `balance_alpha` in the gradient; each step moves the correction
+  // bias of an expert by `bias_update_speed` up if the step's tokens chose it less than the average
+  // expert of its layer, down if more.
+  void set_expert_rules(double balance_alpha, double bias_update_speed);
+  // The balance losses since the last step, each times its alpha.
+  double balance_loss() const { return experts_.balance_loss; }
+
   // Clips to the global norm `clip` (0: not), takes an AdamW step with rate lr and clears the
   // gradients. Returns the norm before the clip; kInvalid, and nothing is changed, if it is not
   // finite.
@@ -56,6 +65,9 @@ class Learner {
   Arena arena_, scratch_;
   Tape tape_;
   std::vector<float> m_, v_;
+  ExpertUse experts_;
+  double bias_update_speed_ = 0;
+  std::vector<std::pair<size_t, Weight>> correction_biases_;  // by layer
   int64_t steps_ = 0;
   Seconds seconds_;
 };

@@ -224,5 +224,61 @@ TEST(Learner, AGradientThatIsNotFiniteChangesNothing) {
   }
 }
 
+// Two layers with 8 experts of which 2 are used; the first layer is dense.
+Config expert_config() {
+  Config c = Config::of("deepseek_v3");
+  c.vocab_size = 64;
+  c.hidden_size = 32;
+  c.intermediate_size = 48;
+  c.num_hidden_layers = 2;
+  c.num_attention_heads = c.num_key_value_heads = 2;
+  c.max_position_embeddings = 64;
+  c.mla.kv_lora_rank = 16;
+  c.mla.qk_nope_head_dim = 16;
+  c.mla.qk_rope_head_dim = 8;
+  c.mla.v_head_dim = 16;
+  c.head_dim = 24;
+  c.moe.n_routed_experts = 8;
+  c.moe.num_experts_per_tok = 2;
+  c.moe.moe_intermediate_size = 16;
+  c.moe.first_k_dense_replace = 1;
+  c.mla_absorb = false;
+  return c;
+}
+
+TEST(Learner, CorrectionBiasesFollowTheLoadAndNothingElse) {
+  ThreadPool pool(2);
+  auto made = Model::create(expert_config(), 3);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  Model model = std::move(made).value();
+  Learner learner(model, pool);
+  PackedBatch batch;
+  append_document(batch, ids_of(40, 1), 1);
+  append_document(batch, ids_of(20, 2), 1);
+  const auto bias = [&]() -> std::vector<float> {
+    for (const Parameter& p : model.parameters()) {
+      if (p.name.ends_with("e_score_correction_bias")) return model.parameter_values(p.weight);
+    }
+    return {};
+  };
+  ASSERT_EQ(bias().size(), 8u);
+  learner.accumulate(batch, 1.0f, loss);
+  ASSERT_TRUE(learner.step(1e-3, {}, 0).ok());
+  for (float b : bias()) EXPECT_EQ(b, 0.0f);  // no rule, and neither gradient nor decay
+  learner.set_expert_rules(0.01, 0.125);
+  learner.accumulate(batch, 1.0f, loss);
+  EXPECT_GT(learner.balance_loss(), 0.0);
+  ASSERT_TRUE(learner.step(1e-3, {}, 0).ok());
+  EXPECT_EQ(learner.balance_loss(), 0.0);
+  int up = 0, down = 0;
+  for (float b : bias()) {
+    EXPECT_TRUE(b == 0.125f || b == -0.125f || b == 0.0f) << b;
+    up += b > 0;
+    down += b < 0;
+  }
+  EXPECT_GT(up, 0);
+  EXPECT_GT(down, 0);
+}
+
 }  // namespace
 }  // namespace ponder

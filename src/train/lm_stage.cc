@@ -122,7 +122,10 @@ Result<bool> Trainer::run_lm_stage() {
     }
     const double start = seconds_now();
     ASSIGN_OR_RETURN(const StepData data, next_step(*this, s, documents, total));
-    double loss = 0;
+    double loss = 0, sequences = 0;
+    for (const PackedBatch& batch : data.batches)
+      sequences += static_cast<double>(batch.segments.size());
+    learner.set_expert_rules(s.balance_alpha / sequences, s.bias_update_speed);
     for (const PackedBatch& batch : data.batches) {
       loss += accumulate(learner, batch, loss_params, static_cast<double>(data.scored));
     }

@@ -96,6 +96,8 @@ struct Stage {
   bool mask_prompt = false;
   double label_smoothing = 0;
   double z_loss = 0;
+  double balance_alpha = 0;
+  double bias_update_speed = 0;
 
   // Optimizer and batches (every kind that trains).
   int64_t micro_tokens = 0;  // never 0 in a parsed recipe

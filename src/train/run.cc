@@ -43,6 +43,19 @@ Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
   return out;
 }
 
+// The model of a folder; new weights if it has a config.json and none.
+Result<Model> load_or_create(const Recipe& recipe) {
+  const ModelSpec& m = recipe.model;
+  const std::filesystem::path folder(m.path);
+  const bool weights = !std::filesystem::exists(folder / "config.json") ||
+                       std::filesystem::exists(folder / "model.safetensors") ||
+                       std::filesystem::exists(folder / "model.safetensors.index.json");
+  if (weights) return Model::load(m.path, Model::Use::kTraining);
+  ASSIGN_OR_RETURN(const Config config, load_config(m.path));
+  return Model::create(config, static_cast<uint64_t>(recipe.seed),
+                       {.fan_in = true, .deviation = 0.02});
+}
+
 Result<Model> make_model(const Recipe& recipe, const std::string& recipe_file,
                          const Tokenizer& tokenizer) {
   const ModelSpec& m = recipe.model;
@@ -62,7 +75,7 @@ Result<Model> make_model(const Recipe& recipe, const std::string& recipe_file,
     return Model::create(config, static_cast<uint64_t>(recipe.seed),
                          {m.init != "normal", m.initializer_range});
   }
-  ASSIGN_OR_RETURN(Model model, Model::load(m.path, Model::Use::kTraining));
+  ASSIGN_OR_RETURN(Model model, load_or_create(recipe));
   RETURN_IF_ERROR(check_vocabulary("model.path", model.config().vocab_size));
   return model;
 }

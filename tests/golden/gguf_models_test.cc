@@ -101,36 +101,69 @@ SafetensorsFile golden_of(const std::string& name) {
   return std::move(golden).value();
 }
 
+double median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + static_cast<int64_t>(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+
 class GgufModel : public testing::TestWithParam<const char*> {};
 
+// Quantized files may be 1.2 times as far off. Of quantized deepseek2 the median counts: its random
+// router sits near ties, and where one flips, the mean says nothing.
 TEST_P(GgufModel, LogitsAreAtLeastAsGoodAsLlamaCpps) {
   SKIP_WITHOUT_GOLDENS();
   const std::string name = std::string(GetParam()) + ".gguf";
   const nlohmann::json index = nlohmann::json::parse(std::ifstream(kFolder + "index.json"));
-  const double theirs = index["files"][name]["kl_llama_cpp_mean"];
-  const double theirs_max = index["files"][name]["kl_llama_cpp_max"];
+  const nlohmann::json& theirs = index["files"][name];
+  const double their_mean = theirs["kl_llama_cpp_mean"], their_max = theirs["kl_llama_cpp_max"];
+  const double their_median = theirs["kl_llama_cpp_median"];
   const SafetensorsFile golden = golden_of(name);
   const auto kl =
       divergences(golden_values(golden, "logits"), logits_of(loaded(kFolder + name), golden));
   const double worst = *std::max_element(kl.begin(), kl.end());
   RecordProperty("kl_mean", std::to_string(mean(kl)));
-  const bool quantized = name.find("Q8_0") != std::string::npos;
-  EXPECT_LE(mean(kl), theirs * (quantized ? 1.2 : 1.0));
+  const bool quantized = name.find("F16") == std::string::npos;
   if (!quantized) {
-    EXPECT_LE(worst, theirs_max);
+    EXPECT_LE(mean(kl), their_mean);
+    EXPECT_LE(worst, their_max);
+  } else if (name.starts_with("deepseek2")) {
+    EXPECT_LE(median(kl), 1.2 * their_median);
+  } else {
+    EXPECT_LE(mean(kl), 1.2 * their_mean);
   }
-  std::printf("%s: mean KL %.3g (llama.cpp %.3g), max %.3g (%.3g)\n", name.c_str(), mean(kl),
-              theirs, worst, theirs_max);
+  std::printf("%s: KL mean %.3g (llama.cpp %.3g), median %.3g (%.3g), max %.3g (%.3g)\n",
+              name.c_str(), mean(kl), their_mean, median(kl), their_median, worst, their_max);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GgufModel,
-                         testing::Values("llama-F16", "llama-BF16", "llama-Q8_0", "qwen2-F16",
-                                         "qwen2-Q8_0", "qwen3-F16", "qwen3-Q8_0"));
+constexpr const char* kFiles[] = {
+    "llama-F16",    "llama-BF16",    "llama-Q8_0",     "llama-Q4_0",       "llama-Q4_1",
+    "llama-Q5_0",   "llama-Q5_1",    "llama-Q2_K",     "llama-Q3_K_M",     "llama-Q4_K_M",
+    "llama-Q5_K_M", "llama-Q6_K",    "llama-IQ1_S",    "llama-IQ1_M",      "llama-IQ2_XXS",
+    "llama-IQ2_XS", "llama-IQ2_S",   "llama-IQ3_XXS",  "llama-IQ3_S",      "llama-IQ4_NL",
+    "llama-IQ4_XS", "llama-TQ1_0",   "llama-TQ2_0",    "qwen2-F16",        "qwen2-Q8_0",
+    "qwen2-Q3_K_M", "qwen2-Q4_K_M",  "qwen3-F16",      "qwen3-Q8_0",       "qwen3-Q3_K_M",
+    "qwen3-Q4_K_M", "deepseek2-F16", "deepseek2-Q8_0", "deepseek2-Q4_K_M", "deepseek2-MXFP4_MOE"};
+INSTANTIATE_TEST_SUITE_P(All, GgufModel, testing::ValuesIn(kFiles));
+
+// attn_kv_b, as older files have it, is attn_k_b and attn_v_b in another order.
+TEST(GgufModels, BothLayoutsOfDeepseek2AreTheSameModel) {
+  SKIP_WITHOUT_GOLDENS();
+  const SafetensorsFile golden = golden_of("deepseek2-F16.gguf");
+  for (const Model::Use use : {Model::Use::kInference, Model::Use::kTraining}) {
+    const auto apart = Model::load(kFolder + "deepseek2-F16.gguf", use);
+    ASSERT_TRUE(apart.ok()) << apart.status().message();
+    const auto joined = Model::load(kFolder + "deepseek2-F16-attn_kv_b.gguf", use);
+    ASSERT_TRUE(joined.ok()) << joined.status().message();
+    EXPECT_EQ(apart->weights_hash(), joined->weights_hash());
+    EXPECT_EQ(logits_of(*apart, golden), logits_of(*joined, golden));
+    EXPECT_EQ(apart->config().absorbs(), use == Model::Use::kInference);
+  }
+}
 
 // The halves are the floats rounded, so what the float32 file gives is near.
 TEST(GgufModels, HalvesAreNearTheFloats) {
   SKIP_WITHOUT_GOLDENS();
-  for (const std::string name : {"llama", "qwen2", "qwen3"}) {
+  for (const std::string name : {"llama", "qwen2", "qwen3", "deepseek2"}) {
     const SafetensorsFile golden = golden_of(name + "-F32.gguf");
     const Model model = loaded(kFolder + name + "-F16.gguf");
     EXPECT_LE(mean(divergences(golden_values(golden, "logits"), logits_of(model, golden))), 1e-5);
@@ -150,29 +183,16 @@ TEST(GgufModels, SplitFilesAndOldHeadersAreTheSameModel) {
   }
 }
 
-TEST(GgufModels, OtherTypesAreRefusedByName) {
-  SKIP_WITHOUT_GOLDENS();
-  for (const std::string type : {"Q4_K_M", "Q4_0", "IQ2_XXS", "TQ1_0"}) {
-    const std::string path = kFolder + "llama-" + type + ".gguf";
-    const Result<Model> model = Model::load(path, Model::Use::kInference);
-    EXPECT_EQ(model.status().code(), Code::kUnsupported) << type;
-    EXPECT_EQ(model.status().message().find(path + ": tensor "), 0u) << model.status().message();
-  }
-  for (const std::string file : {"deepseek2-F16.gguf", "deepseek2-Q8_0.gguf"}) {
-    const Result<Model> model = Model::load(kFolder + file, Model::Use::kInference);
-    EXPECT_EQ(model.status().code(), Code::kUnsupported) << model.status().message();
-    EXPECT_NE(model.status().message().find("deepseek2"), std::string::npos);
-  }
-}
-
 // Reading llama.cpp's file and writing it again gives the same tensors, byte for byte.
 TEST(GgufModels, WritingGivesLlamaCppsTensors) {
   SKIP_WITHOUT_GOLDENS();
   const std::string path = testing::TempDir() + "ponder_gguf_models.gguf";
   const std::pair<std::string, DType> cases[] = {
-      {"llama-F16", DType::kF16},  {"llama-BF16", DType::kBF16}, {"llama-Q8_0", DType::kQ8_0},
-      {"qwen2-F16", DType::kF16},  {"qwen2-Q8_0", DType::kQ8_0}, {"qwen3-F16", DType::kF16},
-      {"qwen3-Q8_0", DType::kQ8_0}};
+      {"llama-F16", DType::kF16},      {"llama-BF16", DType::kBF16},
+      {"llama-Q8_0", DType::kQ8_0},    {"qwen2-F16", DType::kF16},
+      {"qwen2-Q8_0", DType::kQ8_0},    {"qwen3-F16", DType::kF16},
+      {"qwen3-Q8_0", DType::kQ8_0},    {"deepseek2-F16", DType::kF16},
+      {"deepseek2-Q8_0", DType::kQ8_0}};
   for (const auto& [name, type] : cases) {
     const auto theirs = GgufFile::open(kFolder + name + ".gguf");
     ASSERT_TRUE(theirs.ok()) << theirs.status().message();

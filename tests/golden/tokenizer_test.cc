@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -219,16 +220,9 @@ INSTANTIATE_TEST_SUITE_P(All, TokenizerGolden,
                                          "deepseek_r1_distill_qwen", "llama3_1"),
                          [](const auto& test) { return std::string(test.param); });
 
-class VocabularyGolden : public testing::TestWithParam<const char*> {};
-
-// llama.cpp's test vectors for the vocabularies of GGUF files, without BOS.
-TEST_P(VocabularyGolden, EveryIdAgrees) {
-  const std::string path = kFolder + "llama_cpp_vocabs/ggml-vocab-" + GetParam() + ".gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
-  auto file = GgufFile::open(path);
-  ASSERT_TRUE(file.ok()) << file.status().message();
-  auto tokenizer = Tokenizer::load_gguf(file->metadata());
-  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+// llama.cpp's test vectors, without BOS.
+void expect_vectors(const Tokenizer& tokenizer, const std::string& name) {
+  const std::string path = kFolder + "llama_cpp_vocabs/ggml-vocab-" + name + ".gguf";
   const std::string kBetween = "\n__ggml_vocab_test__\n";
   std::string inputs = contents(path + ".inp") + kBetween;
   std::ifstream outputs(path + ".out");
@@ -241,10 +235,73 @@ TEST_P(VocabularyGolden, EveryIdAgrees) {
     std::istringstream numbers(line);
     std::vector<int32_t> ids;
     for (int32_t id = 0; numbers >> id;) ids.push_back(id);
-    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), ids) << json(text).dump();
-    EXPECT_EQ(tokenizer->decode(ids), text);
+    EXPECT_EQ(tokenizer.encode(text, {.add_special = false}), ids) << json(text).dump();
+    EXPECT_EQ(tokenizer.decode(ids), text);
+    EXPECT_EQ(streamed(tokenizer, ids, false), text);
   }
   EXPECT_GE(count, 46);
+}
+
+TEST_P(TokenizerGolden, VectorsOfLlamaCpp) {
+  const std::map<std::string, std::string> names = {
+      {"qwen2_5", "qwen2"},
+      {"deepseek_r1_distill_qwen", "deepseek-r1-qwen"},
+      {"llama3_1", "llama-bpe"}};
+  const auto name = names.find(GetParam());
+  if (name != names.end()) expect_vectors(*tokenizer_, name->second);
+}
+
+class VocabularyGolden : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const std::string path = kFolder + "llama_cpp_vocabs/ggml-vocab-" + GetParam() + ".gguf";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+    auto file = GgufFile::open(path);
+    ASSERT_TRUE(file.ok()) << file.status().message();
+    metadata_ = file->metadata();
+    auto tokenizer = Tokenizer::load_gguf(metadata_);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    tokenizer_.emplace(std::move(tokenizer).value());
+  }
+  GgufMetadata metadata_;
+  std::optional<Tokenizer> tokenizer_;
+};
+
+TEST_P(VocabularyGolden, EveryIdAgrees) { expect_vectors(*tokenizer_, GetParam()); }
+
+TEST_P(VocabularyGolden, RoundTripOfRandomText) {
+  for (uint64_t i = 0; i < 10'000; ++i) {
+    Rng rng(4, hash64("tokenizer_test"), i);
+    const std::string text = random_text(rng, false);
+    // The sign for a space is no text of its own to SentencePiece.
+    if (text.find("\xE2\x96\x81") != std::string::npos) continue;
+    const auto ids = tokenizer_->encode(text, {.add_special = false, .parse_special = i % 2 == 0});
+    ASSERT_EQ(tokenizer_->decode(ids), text) << "text " << i;
+    ASSERT_EQ(streamed(*tokenizer_, ids, false), text) << "text " << i;
+  }
+}
+
+// The same vocabulary as a file older than GGUF holds it.
+TEST_P(VocabularyGolden, PiecesWithScores) {
+  if (std::string(GetParam()) != "llama-spm") return;
+  std::vector<std::string> pieces = **metadata_.strings("tokenizer.ggml.tokens");
+  std::vector<float> scores;
+  for (const double score : **metadata_.numbers("tokenizer.ggml.scores")) {
+    scores.push_back(static_cast<float>(score));
+  }
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    if (id < 3) {
+      pieces[id].clear();
+    } else if (id < 259) {
+      pieces[id] = std::string(1, static_cast<char>(static_cast<unsigned char>(id - 3)));
+    }
+    for (size_t at = 0; (at = pieces[id].find("\xE2\x96\x81")) != std::string::npos;) {
+      pieces[id].replace(at, 3, " ");
+    }
+  }
+  auto tokenizer = Tokenizer::from_pieces(pieces, scores);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  expect_vectors(*tokenizer, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, VocabularyGolden,

@@ -1,10 +1,13 @@
-// Softmax attention of one head, two passes over a tile of queries: all scores, then the weighted
-// sum of values. Each score is one chain over head_dim, the normaliser sixteen lanes over key
+// Softmax attention of rows that share keys, two passes over a tile of rows: all scores, then the
+// weighted sum of values. Each score is one chain over head_dim, the normaliser sixteen lanes over key
 // positions and a fixed tree, each output one chain over positions 0, 1, 2, ...; masked keys add an
-// exact zero. So a query's bits depend on its own keys alone: not on the tile, the page size, or
+// exact zero. So a row's bits depend on its own keys alone: not on the tile, the page size, or
 // whether it came in a prompt, one at a time, or in a training batch.
 
-constexpr int64_t kQueryTile = 16;
+constexpr int64_t kQueryTile = 24;  // whole microkernel tiles of every instruction set
+// Latent values are transposed for each tile, so a larger one pays.
+constexpr int64_t kLatentTile = 32;
+constexpr int64_t kRun = 64;  // positions whose values are weighed at a time
 
 PONDER_INLINE int64_t round16(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -12,8 +15,51 @@ PONDER_INLINE int64_t round16(int64_t n) { return (n + 15) / 16 * 16; }
 // last.
 PONDER_INLINE int64_t score_stride(int64_t keys) { return round16(keys) + 16; }
 
-int64_t attention_scratch(int64_t rows, int64_t keys) {
-  return 2 * (rows < kQueryTile ? rows : kQueryTile) * score_stride(keys);
+int64_t attention_scratch(int64_t rows, int64_t keys, int64_t head_dim, int64_t latent_dim) {
+  const int64_t tile = latent_dim > 0 ? kLatentTile : kQueryTile;
+  const int64_t count = rows < tile ? rows : tile;
+  const int64_t scores = latent_dim > 0 ? 1 : 2;  // the gradient needs two
+  return count * (scores * score_stride(keys) + head_dim + kRun) + kRun * round16(latent_dim);
+}
+
+// The left side of a product: rows `ld` apart, or packed (pack_rows).
+struct Rows {
+  const float* data;
+  int64_t ld, count;
+  bool packed;
+};
+
+// Packed if that pays. memory: count * k floats.
+PONDER_INLINE Rows rows_of(const float* x, int64_t ld, int64_t count, int64_t k, float* memory) {
+  if (count < 8) return {x, ld, count, false};
+  pack_rows(x, ld, count, k, memory);
+  return {memory, ld, count, true};
+}
+
+// c (rows, n) = or += a * b; m says all but a. The same chains, packed or not.
+inline void product_of(const Rows& a, Product m, int64_t n) {
+  if (!a.packed) {
+    m.a = a.data;
+    m.row_step = a.ld;
+    m.k_step = 1;
+    return product(m, a.count, n);
+  }
+  const float* b = m.b;
+  float* c = m.c;
+  m.row_step = 1;
+  for (int64_t j = 0; j < n; j += 16 * kMaxPanels) {
+    const int panels = panels_for(n - j, kMaxPanels);
+    const int64_t last = n - j - 16 * (panels - 1);
+    m.b = b + j / 16 * m.b_stride;
+    for (int64_t i = 0; i < a.count;) {
+      const int r = tile_rows(a.count - i);
+      m.a = a.data + i * m.k;
+      m.k_step = r;
+      m.c = c + i * m.ldc + j / 16 * m.c_stride;
+      tile_any<true>(m, r, panels, tail(last));
+      i += r;
+    }
+  }
 }
 
 // Consecutive positions in one page.
@@ -35,15 +81,16 @@ PONDER_INLINE KeyRun key_run(const AttentionPages& p, int64_t position, int64_t 
   return {keys, keys + p.value_offset, left < p.page_keys ? left : p.page_keys};
 }
 
-// Scores of queries [i0, i0 + count) into s (count, lds); columns past a row's last key are
-// garbage.
+// Scores of rows [i0, i0 + count) into s (count, lds); columns past a row's last key are garbage.
+// packed: count * head_dim floats.
 inline void scores(const AttentionArgs& a, int64_t i0, int64_t count, int64_t keys, float* s,
-                   int64_t lds) {
+                   int64_t lds, float* packed) {
+  const Rows q = rows_of(a.q + i0 * a.q_ld, a.q_ld, count, a.head_dim, packed);
   for (int64_t first = 0; first < keys;) {
     const KeyRun run = key_run(a.pages, first, keys);
-    product({a.q + i0 * a.ld, a.ld, 1, run.keys, 16 * a.head_dim, 16, a.head_dim, s + first, 16,
-             lds, false},
-            count, round16(run.count));
+    product_of(
+        q, {nullptr, 0, 0, run.keys, 16 * a.head_dim, 16, a.head_dim, s + first, 16, lds, false},
+        round16(run.count));
     first += run.count;
   }
 }
@@ -62,29 +109,61 @@ PONDER_INLINE float softmax_row(float* s, int64_t n, int64_t padded, float scale
   return reduce_add(sum);
 }
 
+// Positions [first, first + count) of key panels -> values in panels of 16 columns, [count][16].
+// REQUIRES: first is a multiple of 16
+inline void latent_values(const float* keys, int64_t first, int64_t count, int64_t head_dim,
+                          int64_t value_dim, float* values) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const float* panel = keys + (first + i) * head_dim;
+    for (int64_t d = 0; d < value_dim; d += 16) {
+      transpose16(panel + d * 16, 16, tail(value_dim - d), tail(count - i),
+                  values + d * count + i * 16, 16);
+    }
+  }
+}
+
+// out (count, value_dim) = or, after the first run, += weights s * values of one run. memory: what
+// attention_scratch() has beyond scores and queries.
+inline void weigh_values(const AttentionArgs& a, const KeyRun& run, int64_t first, const float* s,
+                         int64_t lds, int64_t count, float* memory, float* out) {
+  for (int64_t i = 0; i < run.count; i += kRun) {
+    const int64_t n = run.count - i < kRun ? run.count - i : kRun;
+    const Rows weights = rows_of(s + first + i, lds, count, n, memory);
+    float* values = memory + count * kRun;
+    if (a.latent) latent_values(run.keys, i, n, a.head_dim, a.value_dim, values);
+    product_of(
+        weights,
+        {nullptr, 0, 0, a.latent ? values : run.values + i * a.value_dim, a.latent ? 16 * n : 16,
+         a.latent ? 16 : a.value_dim, n, out, 16, a.out_ld, first + i > 0},
+        a.value_dim);
+  }
+}
+
 void attention(const AttentionArgs& a) {
-  for (int64_t i0 = 0; i0 < a.rows; i0 += kQueryTile) {
-    const int64_t count = a.rows - i0 < kQueryTile ? a.rows - i0 : kQueryTile;
-    const int64_t keys = a.first_position + i0 + count;
+  const int64_t tile = a.latent ? kLatentTile : kQueryTile;
+  for (int64_t i0 = 0; i0 < a.rows; i0 += tile) {
+    const int64_t count = a.rows - i0 < tile ? a.rows - i0 : tile;
+    const int64_t first_keys = a.first_position + i0 * a.advance + 1;
+    const int64_t keys = first_keys + (count - 1) * a.advance;
     const int64_t lds = score_stride(keys);
     float* s = a.scratch;
-    float sums[kQueryTile];
-    scores(a, i0, count, keys, s, lds);
+    float sums[kLatentTile];
+    float* memory = s + count * lds;
+    scores(a, i0, count, keys, s, lds, memory);
     for (int64_t i = 0; i < count; ++i) {
-      sums[i] = softmax_row(s + i * lds, a.first_position + i0 + i + 1, lds, a.scale);
+      sums[i] = softmax_row(s + i * lds, first_keys + i * a.advance, lds, a.scale);
     }
-    float* out = a.out + i0 * a.ld;
+    float* out = a.out + i0 * a.out_ld;
     for (int64_t first = 0; first < keys;) {
       const KeyRun run = key_run(a.pages, first, keys);
-      product({s + first, lds, 1, run.values, 16, a.head_dim, run.count, out, 16, a.ld, first > 0},
-              count, a.head_dim);
+      weigh_values(a, run, first, s, lds, count, memory, out);
       first += run.count;
     }
     for (int64_t i = 0; i < count; ++i) {
       const F inverse = set1(1.0f / sums[i]);
-      float* row = out + i * a.ld;
+      float* row = out + i * a.out_ld;
       // Adding zero makes -0 (a chain that ended in masked keys) and +0 the same.
-      map(a.head_dim, row,
+      map(a.value_dim, row,
           [&](int64_t d, int n) { return fma(load_any(row + d, n), inverse, zero()); });
     }
   }
@@ -98,32 +177,30 @@ void attention_grad(const AttentionGradArgs& g) {
     const int64_t lds = round16(keys);
     float* p = a.scratch;
     float* ds = p + count * lds;
-    const float* q = a.q + i0 * a.ld;
-    const float* d_out = g.d_out + i0 * a.ld;
-    scores(a, i0, count, keys, p, lds);
-    product({d_out, a.ld, 1, g.v_panels, 16 * a.head_dim, 16, a.head_dim, ds, 16, lds, false},
+    const float* q = a.q + i0 * a.q_ld;
+    const float* d_out = g.d_out + i0 * a.out_ld;
+    scores(a, i0, count, keys, p, lds, ds + count * lds);
+    product({d_out, a.out_ld, 1, g.v_panels, 16 * a.value_dim, 16, a.value_dim, ds, 16, lds, false},
             count, lds);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t n = a.first_position + i0 + i + 1;
       float* pr = p + i * lds;
       float* dr = ds + i * lds;
       const F inverse = set1(1.0f / softmax_row(pr, n, lds, a.scale));
-      F dot = zero();  // sum over keys of p dp = d_out . out
-      for (int64_t d = 0; d < a.head_dim; d += 16) {
-        const int m = tail(a.head_dim - d);
-        dot = fma(load_any(d_out + i * a.ld + d, m), load_any(a.out + (i0 + i) * a.ld + d, m), dot);
-      }
-      const F mean = set1(reduce_add(dot)), scale = set1(a.scale);
+      // Sum over keys of p dp = d_out . out
+      const F mean = set1(dot(d_out + i * a.out_ld, a.out + (i0 + i) * a.out_ld, a.value_dim));
+      const F factor = set1(a.scale);
       for (int64_t k = 0; k < lds; k += 16) {
         const F w = load(pr + k) * inverse;
         store(pr + k, w);
-        store(dr + k, keep_n(w * (load(dr + k) - mean) * scale, n - k, zero()));
+        store(dr + k, keep_n(w * (load(dr + k) - mean) * factor, n - k, zero()));
       }
     }
-    product(
-        {ds, lds, 1, g.k_rows, 16, a.head_dim, keys, g.d_q + i0 * a.ld, 16, a.ld, g.accumulate_q},
-        count, a.head_dim);
-    product({ds, 1, lds, q, 16, a.ld, count, g.d_k, 16, a.head_dim, true}, keys, a.head_dim);
-    product({p, 1, lds, d_out, 16, a.ld, count, g.d_v, 16, a.head_dim, true}, keys, a.head_dim);
+    product({ds, lds, 1, g.k_rows, 16, a.head_dim, keys, g.d_q + i0 * a.q_ld, 16, a.q_ld,
+             g.accumulate_q},
+            count, a.head_dim);
+    product({ds, 1, lds, q, 16, a.q_ld, count, g.d_k, 16, a.head_dim, true}, keys, a.head_dim);
+    product({p, 1, lds, d_out, 16, a.out_ld, count, g.d_v, 16, a.value_dim, true}, keys,
+            a.value_dim);
   }
 }

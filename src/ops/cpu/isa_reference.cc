@@ -11,7 +11,8 @@ namespace ponder::reference {
 #include "ops/cpu/rows-inl.h"
 // Uses the two above.
 #include "ops/cpu/attention-inl.h"
-#include "ops/cpu/q8-inl.h"
+#include "ops/cpu/heads-inl.h"
+#include "ops/cpu/quant-inl.h"
 #include "ops/cpu/table-inl.h"
 
 }  // namespace ponder::reference

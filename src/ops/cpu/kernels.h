@@ -13,7 +13,7 @@ namespace ponder {
 
 // One head's keys and values: page i of the sequence at base + table[i] * page_stride holds page_keys
 // positions (a multiple of 16): keys as panels of 16 positions, [head_dim][16], then at
-// value_offset the values in rows of head_dim. If the first prefix_keys positions are shared with
+// value_offset the values in rows of value_dim. If the first prefix_keys positions are shared with
 // other sequences, their last page is not filled up: position prefix_keys starts a page of its own.
 struct AttentionPages {
   const float* base;
@@ -21,29 +21,31 @@ struct AttentionPages {
   int64_t page_stride, value_offset, page_keys, prefix_keys;
 };
 
+// Rows that read the same keys and values: consecutive queries of one head, or heads of one query that
+// share a kv head.
 struct AttentionArgs {
-  const float* q;  // row i of head h at q + i * ld + h * head_dim
-  float* out;      // likewise
-  int64_t ld;
-  int64_t rows;            // consecutive queries
-  int64_t first_position;  // of the first; query i sees positions 0 .. first_position + i
-  int64_t head_dim;
+  const float* q;  // row i at q + i * q_ld
+  float* out;      // row i at out + i * out_ld
+  int64_t q_ld, out_ld;
+  int64_t rows;
+  int64_t first_position, advance;  // row i sees positions 0 .. first_position + i * advance
+  int64_t head_dim, value_dim;
+  bool latent;  // the value of a position is the first value_dim entries of its key
   float scale;
   AttentionPages pages;
-  float* scratch;  // attention_scratch(rows, keys) floats
+  float* scratch;  // attention_scratch(rows, keys, head_dim, latent ? value_dim : 0) floats
 };
 
-// Gradients of the same for one head, its keys in one page. dk and dv: rows of head_dim per key
-// position, added to.
+// Gradients of the same for queries of one head, its keys in one page. Not for latent values.
 struct AttentionGradArgs {
-  AttentionArgs forward;  // out holds the forward result
+  AttentionArgs forward;  // out holds the forward result; advance is 1
   const float* k_rows;    // (keys, head_dim), the keys again as plain rows
-  const float* v_panels;  // the values as panels of 16 positions, [head_dim][16]
+  const float* v_panels;  // the values as panels of 16 positions, [value_dim][16]
   const float* d_out;     // as out
   float* d_q;             // as q, overwritten or added to
   bool accumulate_q;
   float* d_k;  // (keys, head_dim), added to
-  float* d_v;  // (keys, head_dim), added to
+  float* d_v;  // (keys, value_dim), added to
 };
 
 struct LogprobRow {
@@ -51,6 +53,50 @@ struct LogprobRow {
   float lse;      // log of the sum of exp(logits)
   float mean;     // mean of the log-probabilities over all classes
   float entropy;  // in nats
+};
+
+// Activations in int8, in tiles of up to kQuantTileRows rows. A tile holds, block of 32 inputs after
+// block, for its rows: codes [rows][32] (int8, never -128), a float scale each, then for the sums of
+// all 32 codes, of the first 16 and of the last 16 [3][rows]: -128 * sum as int32, and scale * sum.
+constexpr int64_t kQuantTileRows = 128;
+constexpr int64_t kQuantBytes = 32 + 7 * 4;  // of a row's block
+
+// Panels of quantized weights: those that ops/panels.h packs, and unpacked ones, whose blocks of 32
+// inputs are codes [8][16][4], scales [32 / step][16] and, if there are any, offsets likewise.
+enum class PanelKind : uint8_t {
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
+  kTQ2_0,
+  kUnpacked32,
+  kUnpacked32Offset,
+  kUnpacked16,
+  kUnpacked16Offset,
+};
+constexpr int kPanelKinds = 18;
+
+// y (rows, n) = or += tile * panels, + bias; rows ldy apart. k inputs, of which the first are at the
+// first block of `tile` and `panels`: a product may be cut along k, and goes on with the same chains.
+struct QuantProduct {
+  const void* tile;
+  int64_t rows, k;
+  bool accumulate;
+  const void* panels;
+  int64_t panel_stride;  // bytes
+  int64_t n;
+  float* y;
+  int64_t ldy;
+  const float* bias;  // n floats, or null
 };
 
 struct Kernels {
@@ -76,11 +122,19 @@ struct Kernels {
   // Converts `count` panel vectors of 16 to float32.
   void (*decode_f16)(const void* in, float* out, int64_t count);
   void (*decode_bf16)(const void* in, float* out, int64_t count);
-  // q8_0 (quant/q8_0.h): activations to int8 blocks of 32, then exact integer dots, one fma per
-  // block in block order. Panel: per block of 32 inputs 16 f32 scales, then [8][16][4] bytes.
-  void (*quantize_q8)(const float* x, int64_t k, int8_t* q, float* scales);
-  void (*gemm_q8)(const int8_t* q, const float* scales, int64_t rows, int64_t k, const void* panel,
-                  float* y, int64_t ldy, int64_t n);
+  // Rows of x (leading dimension ld) become rows [first, first + rows) of a tile of tile_rows. k is
+  // a multiple of 32.
+  void (*quantize_rows)(const float* x, int64_t ld, int64_t rows, int64_t k, int64_t first,
+                        int64_t tile_rows, void* tile);
+  // An unpacked panel (PanelKind) from the codes [16][k] of its rows, scales [16][parts k / 32] and, if
+  // not null, offsets likewise.
+  void (*interleave)(const int8_t* codes, const float* scales, const float* offsets, int64_t k,
+                     int64_t parts, void* panel);
+  // By PanelKind. Exact integer dots, then one or two fma per block, in block order (quant-inl.h).
+  void (*quant_product[kPanelKinds])(const QuantProduct& product);
+  // For measurements: multiplies and adds of small integers, about `count`, as fast as they go;
+  // returns how many.
+  int64_t (*int8_peak)(int64_t count);
   // 16 x 16 blocks: panels of w (rows, cols) to panels of its transpose. Panels [p0, p1) of the
   // transpose.
   void (*transpose_panels)(const float* w, int64_t rows, int64_t cols, float* out, int64_t p0,
@@ -108,10 +162,20 @@ struct Kernels {
   // cos[dim / 2], sin[dim / 2]. sign -1 rotates back (the gradient).
   void (*rope)(const float* x, float* out, const int32_t* positions, const float* table, float sign,
                int64_t rows, int64_t heads, int64_t dim, bool accumulate);
+  // The same for pairs (2i, 2i + 1).
+  void (*rope_neighbours)(const float* x, float* out, const int32_t* positions, const float* table,
+                          float sign, int64_t rows, int64_t heads, int64_t dim, bool accumulate);
+  // out += factor * x, one fma per element.
+  void (*add_scaled)(float factor, const float* x, float* out, int64_t count);
+  // out = factor * x.
+  void (*scaled)(float factor, const float* x, float* out, int64_t count);
+  // Sum of a * b: sixteen lanes and their tree.
+  float (*dot)(const float* a, const float* b, int64_t count);
   void (*swiglu)(const float* gate, const float* up, float* out, int64_t count);
   void (*swiglu_grad)(const float* gate, const float* up, const float* d_out, float* d_gate,
                       bool acc_gate, float* d_up, bool acc_up, int64_t count);
-  int64_t (*attention_scratch)(int64_t rows, int64_t keys);
+  // Floats of scratch. latent_dim: value_dim if values are part of the keys, else 0.
+  int64_t (*attention_scratch)(int64_t rows, int64_t keys, int64_t head_dim, int64_t latent_dim);
   void (*attention)(const AttentionArgs& args);
   void (*attention_grad)(const AttentionGradArgs& args);
 

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 #include "core/dtype.h"
@@ -246,9 +247,37 @@ TEST(Halves, DecodeEveryBitPattern) {
   }
 }
 
-TEST(Q8, QuantizesToTheNearestCode) {
-  constexpr int64_t kBlocks = 6, kCount = 32 * kBlocks;
-  auto x = random_floats(kCount, 8, -3.0f, 3.0f);
+// Rows [first, first + rows) of a tile, taken apart.
+struct TileRows {
+  TileRows(const std::vector<std::byte>& tile, int64_t tile_rows, int64_t blocks, int64_t first,
+           int64_t rows) {
+    for (int64_t r = first; r < first + rows; ++r) {
+      for (int64_t b = 0; b < blocks; ++b) {
+        const std::byte* block = tile.data() + b * tile_rows * kQuantBytes;
+        const std::byte* numbers = block + 32 * tile_rows + 4 * r;
+        for (int i = 0; i < 32; ++i) codes.push_back(static_cast<int8_t>(block[32 * r + i]));
+        scales.push_back(read<float>(numbers));
+        for (int i = 0; i < 3; ++i) {
+          minus_128.push_back(read<int32_t>(numbers + 4 * tile_rows * (1 + i)));
+          sums.push_back(read<float>(numbers + 4 * tile_rows * (4 + i)));
+        }
+      }
+    }
+  }
+  template <typename T>
+  static T read(const std::byte* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+  }
+  std::vector<int> codes;
+  std::vector<float> scales, sums;
+  std::vector<int32_t> minus_128;
+};
+
+TEST(Quantize, NearestCodesTheirSumsAndTheStatedLayout) {
+  constexpr int64_t kBlocks = 6, kCount = 32 * kBlocks, kLd = kCount + 5, kTile = 7, kFirst = 3;
+  auto x = random_floats(2 * kLd, 8, -3.0f, 3.0f);  // two rows
   for (int i = 0; i < 32; ++i) {
     x[at(32 + i)] = 0.0f;                                        // an empty block
     x[at(64 + i)] *= 1e-38f;                                     // 1 / scale is infinite
@@ -258,84 +287,54 @@ TEST(Q8, QuantizesToTheNearestCode) {
   }
   x[96] = 127.0f;
   for (const Kernels* t : available_kernels()) {
-    std::vector<int8_t> q(at(kCount + 32), 99);
-    Guarded scales(kBlocks);
-    t->quantize_q8(x.data(), kCount, q.data(), scales.data());
-    const auto d = scales.checked();
-    for (int64_t b = 0; b < kBlocks; ++b) {
+    std::vector<std::byte> tile(at(kTile * kBlocks * kQuantBytes), std::byte{99});
+    t->quantize_rows(x.data(), kLd, 2, kCount, kFirst, kTile, tile.data());
+    const TileRows got(tile, kTile, kBlocks, kFirst, 2);
+    for (int64_t b = 0; b < 2 * kBlocks; ++b) {
+      const float* from = x.data() + b / kBlocks * kLd + b % kBlocks * 32;
       float largest = 0.0f;
-      for (int64_t i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[at(32 * b + i)]));
-      EXPECT_EQ(d[at(b)], largest / 127.0f) << t->isa << " block " << b;
+      for (int64_t i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(from[i]));
+      const float scale = got.scales[at(b)];
+      EXPECT_EQ(scale, largest / 127.0f) << t->isa << " block " << b;
+      int32_t sums[3] = {};
       for (int64_t i = 0; i < 32; ++i) {
-        const float value = x[at(32 * b + i)];
-        const int code = q[at(32 * b + i)];
+        const int code = got.codes[at(32 * b + i)];
         EXPECT_LE(std::abs(code), 127);
+        sums[0] += code;
+        sums[1 + i / 16] += code;
         if (b == 2) {  // too small to matter: any code is near enough, but it must be one
-          EXPECT_LE(std::fabs(static_cast<float>(code) * d[2]), 4e-38f);
-        } else if (d[at(b)] > 0.0f) {
-          const double exact = static_cast<double>(value) * static_cast<double>(1.0f / d[at(b)]);
+          EXPECT_LE(std::fabs(static_cast<float>(code) * scale), 4e-38f);
+        } else if (scale > 0.0f) {
+          const double exact = static_cast<double>(from[i]) * static_cast<double>(1.0f / scale);
           EXPECT_EQ(code, static_cast<int>(std::nearbyint(exact)))
               << t->isa << " " << b << " " << i;
         } else {
           EXPECT_EQ(code, 0);
         }
       }
+      for (int64_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(got.minus_128[at(3 * b + i)], -128 * sums[i]);
+        EXPECT_EQ(got.sums[at(3 * b + i)], scale * static_cast<float>(sums[i]));
+      }
     }
-    for (int i = 0; i < 32; ++i) EXPECT_EQ(q[at(kCount + i)], 99) << "written past the end";
+    for (int64_t r = 0; r < kTile; ++r) {  // the other rows are another thread's
+      if (kFirst <= r && r < kFirst + 2) continue;
+      const TileRows other(tile, kTile, kBlocks, r, 1);
+      EXPECT_EQ(other.codes, std::vector<int>(at(kCount), 99));
+      EXPECT_EQ(other.minus_128, std::vector<int32_t>(at(3 * kBlocks), 0x63636363));
+    }
   }
 }
 
-TEST(Q8, ProductIsExactInsideABlock) {
-  for (int64_t rows : {1, 2, 3, 4, 5, 7, 13}) {
-    for (int64_t blocks : {1, 2, 5}) {
-      const int64_t k = 32 * blocks;
-      Uniform uniform(static_cast<uint64_t>(rows * 100 + blocks));
-      std::vector<int8_t> q(at(rows * k)), w(at(16 * k));
-      // Extreme codes often: weights may be -128, activations not.
-      const auto code = [&](int low) {
-        const uint64_t u = uniform.bits();
-        if (u % 4 == 0) return static_cast<int8_t>(127);
-        if (u % 4 == 1) return static_cast<int8_t>(low);
-        return static_cast<int8_t>(static_cast<int>((u >> 8) % 255) - 127);
-      };
-      for (int8_t& v : q) v = code(-127);
-      for (int8_t& v : w) v = code(-128);
-      const auto scales = random_floats(rows * blocks, 9, 0.0f, 1.0f);
-      const auto w_scales = random_floats(16 * blocks, 10, 0.0f, 1.0f);
-      std::vector<uint8_t> panel(at(blocks * 576));
-      for (int64_t b = 0; b < blocks; ++b) {
-        uint8_t* block = panel.data() + b * 576;
-        std::memcpy(block, w_scales.data() + 16 * b, 64);
-        for (int64_t lane = 0; lane < 16; ++lane) {
-          for (int64_t i = 0; i < 32; ++i) {
-            block[64 + i / 4 * 64 + lane * 4 + i % 4] =
-                static_cast<uint8_t>(w[at(lane * k + 32 * b + i)]);
-          }
-        }
-      }
-      for (int64_t n : {1, 7, 16}) {
-        const int64_t ld = n + 3;
-        std::vector<float> expected(at(rows * ld), -7.0f);
-        for (int64_t r = 0; r < rows; ++r) {
-          for (int64_t j = 0; j < n; ++j) {
-            float sum = 0.0f;
-            for (int64_t b = 0; b < blocks; ++b) {
-              int32_t dot = 0;
-              for (int64_t i = 32 * b; i < 32 * b + 32; ++i)
-                dot += q[at(r * k + i)] * w[at(j * k + i)];
-              const float scale = w_scales[at(16 * b + j)] * scales[at(r * blocks + b)];
-              sum = std::fma(static_cast<float>(dot), scale, sum);
-            }
-            expected[at(r * ld + j)] = sum;
-          }
-        }
-        for (const Kernels* t : available_kernels()) {
-          Guarded y(std::vector<float>(at(rows * ld), -7.0f));
-          t->gemm_q8(q.data(), scales.data(), rows, k, panel.data(), y.data(), ld, n);
-          expect_same_bits(expected, y.checked(), name(*t, {rows, blocks, n}));
-        }
-      }
-    }
+TEST(Quantize, NotANumberIsTheSameCodeEverywhere) {
+  auto x = random_floats(32, 8);
+  x[5] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<std::byte> tile(at(kQuantBytes)), expected = tile;
+  available_kernels().back()->quantize_rows(x.data(), 32, 1, 32, 0, 1, expected.data());
+  EXPECT_EQ(TileRows(expected, 1, 1, 0, 1).codes[5], -127);
+  for (const Kernels* t : available_kernels()) {
+    t->quantize_rows(x.data(), 32, 1, 32, 0, 1, tile.data());
+    EXPECT_EQ(tile, expected) << t->isa;
   }
 }
 

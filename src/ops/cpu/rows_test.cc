@@ -271,13 +271,17 @@ TEST(AttentionKernel, SameBitsOnAllTables) {
           };
           Guarded store(pages * stride), out(rows * ld);
           fill(store.data(), page_keys, value_offset, stride, table.data(), 0);
-          Guarded scratch(t.attention_scratch(rows, keys));
+          Guarded scratch(t.attention_scratch(rows, keys, dim, 0));
           AttentionArgs args{q.data(),
                              out.data(),
                              ld,
+                             ld,
                              rows,
                              first,
+                             1,
                              dim,
+                             dim,
+                             false,
                              0.3f,
                              {store.data(), table.data(), stride, value_offset, page_keys, 0},
                              scratch.data()};

@@ -94,18 +94,136 @@ PONDER_INLINE float reduce_max(F a) {
 }
 PONDER_INLINE void spill(F a, float out[16]) { store(out, a); }
 
-PONDER_INLINE I izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-PONDER_INLINE F to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
-// maddubs saturates its sums of two products at 16 bits; |w| <= 128 and |x| <= 127 keep them at
-// 32,512, so it is exact.
-PONDER_INLINE __m256i dot4x8(__m256i acc, __m256i b, __m256i a) {
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(a, b));
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+constexpr int kQuantPanels = 1;
+constexpr int kQuantRows = 4;
+constexpr int kSigned = 256;
+
+PONDER_INLINE __m128i load16(const uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
 }
-PONDER_INLINE I dot4(I acc, const int8_t* w, int32_t x) {
-  const __m256i a = _mm256_set1_epi32(x);
-  return {dot4x8(acc.lo, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)), a),
-          dot4x8(acc.hi, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32)), a)};
+PONDER_INLINE __m128i load8(const uint8_t* p) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+}
+PONDER_INLINE I izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+PONDER_INLINE I iset1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+PONDER_INLINE I load_bytes(const uint8_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+PONDER_INLINE I widen_u8(const uint8_t* p) {
+  return {_mm256_cvtepu8_epi32(load8(p)), _mm256_cvtepu8_epi32(load8(p + 8))};
+}
+PONDER_INLINE I widen_i8(const uint8_t* p) {
+  return {_mm256_cvtepi8_epi32(load8(p)), _mm256_cvtepi8_epi32(load8(p + 8))};
+}
+PONDER_INLINE I widen_u16(const uint8_t* p) {
+  return {_mm256_cvtepu16_epi32(load16(p)), _mm256_cvtepu16_epi32(load16(p + 16))};
+}
+PONDER_INLINE I operator&(I a, I b) {
+  return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)};
+}
+PONDER_INLINE I operator|(I a, I b) {
+  return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
+}
+PONDER_INLINE I operator+(I a, I b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+PONDER_INLINE I operator-(I a, I b) {
+  return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)};
+}
+PONDER_INLINE I shift_right(I a, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  return {_mm256_srl_epi32(a.lo, count), _mm256_srl_epi32(a.hi, count)};
+}
+PONDER_INLINE I shift_left(I a, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  return {_mm256_sll_epi32(a.lo, count), _mm256_sll_epi32(a.hi, count)};
+}
+PONDER_INLINE I look_up(const int8_t* table, I index) {
+  const __m256i all =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(all, index.lo), _mm256_shuffle_epi8(all, index.hi)};
+}
+PONDER_INLINE F to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+PONDER_INLINE F as_floats(I bits) {
+  return {_mm256_castsi256_ps(bits.lo), _mm256_castsi256_ps(bits.hi)};
+}
+PONDER_INLINE void store_i8(int8_t* p, F a) {
+  const __m256i lo = _mm256_cvtps_epi32(a.lo), hi = _mm256_cvtps_epi32(a.hi);
+  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(lo), _mm256_extracti128_si256(lo, 1));
+  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(hi), _mm256_extracti128_si256(hi, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(low, high));
+}
+
+template <int kBias>
+PONDER_INLINE I ready(I codes) {
+  return codes;
+}
+// Eight lanes of R rows; codes of step s at codes[s * 2]. maddubs adds two products of an unsigned and a
+// signed byte in 16 bits and saturates. Unsigned codes up to kMost times activations up to 127 leave
+// room for kPairs such sums; of signed codes the sign goes to the activation, and 2 * 128 * 127 fits.
+template <int R, int kBias, int kMost, int kSteps>
+PONDER_INLINE void dot8(__m256i (&sum)[R], const __m256i* codes, const int8_t* x, int64_t x_step) {
+  constexpr int kPairs = kBias == kSigned ? 1 : 32767 / (2 * 127 * kMost);
+  static_assert(kPairs >= 1);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i pairs[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int s = 0; s < kSteps; ++s) {
+    const __m256i code = codes[2 * s];
+    const __m256i size = kBias == kSigned ? _mm256_abs_epi8(code) : code;
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, x + r * x_step + 4 * s, 4);
+      __m256i a = _mm256_set1_epi32(four);
+      if (kBias == kSigned) a = _mm256_sign_epi8(a, code);
+      const __m256i more = _mm256_maddubs_epi16(size, a);
+      pairs[r] = s % kPairs == 0 ? more : _mm256_add_epi16(pairs[r], more);
+      if (s % kPairs == kPairs - 1 || s == kSteps - 1) {
+        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs[r], ones));
+      }
+      asm("" : "+x"(pairs[r]), "+x"(sum[r]));  // in this order, or GCC runs out of registers
+    }
+  }
+}
+template <int R, int P, int kBias, int kMost, int kSteps>
+PONDER_INLINE void dot_tile(I (&sum)[R][P], const I (*codes)[8], const int8_t* x, int64_t x_step,
+                            const int32_t* minus_128) {
+  static_assert(P == 1);
+  __m256i lo[R], hi[R];
+  dot8<R, kBias, kMost, kSteps>(lo, &codes[0][0].lo, x, x_step);
+  asm("" : "+r"(x));  // or GCC keeps all of x for this half
+  dot8<R, kBias, kMost, kSteps>(hi, &codes[0][0].hi, x, x_step);
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    sum[r][0] = {lo[r], hi[r]};
+    if constexpr (kBias != 0 && kBias != kSigned) {  // minus kBias times the sum of activations
+      sum[r][0] = sum[r][0] + iset1(minus_128[r] / (128 / kBias));
+    }
+  }
+}
+PONDER_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
+inline int64_t int8_peak(
+    int64_t count) {  // without the step to 32 bits, which small codes seldom need
+  constexpr int kChains = 10, kEach = 64;
+  __m256i sums[kChains], x = _mm256_set1_epi8(1);
+  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  int64_t done = 0;
+  for (; done < count; done += kChains * kEach) {
+#pragma GCC unroll 10
+    for (int i = 0; i < kChains; ++i) {
+      sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(x, x));
+      asm volatile("" : "+x"(x));
+    }
+  }
+  for (int i = 1; i < kChains; ++i) sums[0] = _mm256_add_epi16(sums[0], sums[i]);
+  asm volatile("" : : "x"(sums[0]));
+  return done;
 }
 
 // out[c], lane r = in[r], lane c.

@@ -64,17 +64,82 @@ PONDER_INLINE float reduce_add(F a) {
 PONDER_INLINE float reduce_max(F a) { return _mm512_reduce_max_ps(a.v); }
 PONDER_INLINE void spill(F a, float out[16]) { _mm512_storeu_ps(out, a.v); }
 
+constexpr int kQuantPanels = 2;
+constexpr int kQuantRows = 2;
+constexpr int kSigned = 256;
+
 PONDER_INLINE I izero() { return {_mm512_setzero_si512()}; }
+PONDER_INLINE I iset1(int32_t x) { return {_mm512_set1_epi32(x)}; }
+PONDER_INLINE I load_bytes(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+PONDER_INLINE __m128i load16(const uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+PONDER_INLINE I widen_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(load16(p))}; }
+PONDER_INLINE I widen_i8(const uint8_t* p) { return {_mm512_cvtepi8_epi32(load16(p))}; }
+PONDER_INLINE I widen_u16(const uint8_t* p) {
+  return {_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+PONDER_INLINE I operator&(I a, I b) { return {_mm512_and_si512(a.v, b.v)}; }
+PONDER_INLINE I operator|(I a, I b) { return {_mm512_or_si512(a.v, b.v)}; }
+PONDER_INLINE I operator+(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
+PONDER_INLINE I operator-(I a, I b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+PONDER_INLINE I shift_right(I a, int n) { return {_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(n))}; }
+PONDER_INLINE I shift_left(I a, int n) { return {_mm512_sll_epi32(a.v, _mm_cvtsi32_si128(n))}; }
+PONDER_INLINE I look_up(const int8_t* table, I index) {
+  const __m512i all =
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm512_shuffle_epi8(all, index.v)};
+}
 PONDER_INLINE F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
-// acc + the dot of four signed bytes per lane: w (64 bytes, four a lane) times the same four bytes
-// x in every lane. |w|, |x| <= 128 and x != -128, so |w| as unsigned times sign-adjusted x is
-// exact.
-PONDER_INLINE I dot4(I acc, const int8_t* w, int32_t x) {
-  const __m512i b = _mm512_loadu_si512(w);
-  const __m512i a = _mm512_set1_epi32(x);
-  const __mmask64 negative = _mm512_movepi8_mask(b);
-  const __m512i signed_a = _mm512_mask_sub_epi8(a, negative, _mm512_setzero_si512(), a);
-  return {_mm512_dpbusd_epi32(acc.v, _mm512_abs_epi8(b), signed_a)};
+PONDER_INLINE F as_floats(I bits) { return {_mm512_castsi512_ps(bits.v)}; }
+PONDER_INLINE void store_i8(int8_t* p, F a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+// vpdpbusd takes unsigned codes: every bias becomes 128, which minus_128 takes off again.
+template <int kBias>
+PONDER_INLINE I ready(I codes) {
+  if constexpr (kBias == 0 || kBias == 128) return codes;
+  if constexpr (kBias == kSigned) return {_mm512_xor_si512(codes.v, _mm512_set1_epi8(-128))};
+  return {_mm512_add_epi8(codes.v, _mm512_set1_epi8(static_cast<char>(128 - kBias)))};
+}
+template <int R, int P, int kBias, int kMost, int kSteps>
+PONDER_INLINE void dot_tile(I (&sum)[R][P], const I (*codes)[8], const int8_t* x, int64_t x_step,
+                            const int32_t* minus_128) {
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    const I start = kBias == 0 ? izero() : iset1(minus_128[r]);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) sum[r][p] = start;
+  }
+#pragma GCC unroll 8
+  for (int s = 0; s < kSteps; ++s) {
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, x + r * x_step + 4 * s, 4);
+      const __m512i a = _mm512_set1_epi32(four);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[r][p].v = _mm512_dpbusd_epi32(sum[r][p].v, codes[p][s].v, a);
+    }
+  }
+}
+PONDER_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
+inline int64_t int8_peak(int64_t count) {
+  constexpr int kChains = 12, kEach = 128;
+  __m512i sums[kChains], x = _mm512_set1_epi8(1);
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  int64_t done = 0;
+  for (; done < count; done += kChains * kEach) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) sums[i] = _mm512_dpbusd_epi32(sums[i], x, x);
+    asm volatile("" : "+v"(x));
+  }
+  for (int i = 1; i < kChains; ++i) sums[0] = _mm512_add_epi32(sums[0], sums[i]);
+  asm volatile("" : : "v"(sums[0]));
+  return done;
 }
 
 // dst[c * ld_dst + r] = src[r * ld_src + c] for r < rows <= 16 and c < cols <= 16. Writes 16 floats

@@ -117,19 +117,107 @@ inline float reduce_max(F a) {
 }
 inline void spill(F a, float out[16]) { store(out, a); }
 
+// Integers: a lane is an int32 or four bytes, of which byte j belongs to step j of four.
+constexpr int kQuantPanels = 1;  // panels of a quantized product that go together
+constexpr int kQuantRows = 1;    // and rows
+constexpr int kSigned = 256;     // bias of codes that are signed bytes; others are code - bias
+
+template <typename Function>
+inline I int_lanes(Function function) {
+  I out;
+  for (int i = 0; i < 16; ++i) out.v[i] = static_cast<int32_t>(function(i));
+  return out;
+}
 inline I izero() { return I{}; }
+inline I iset1(int32_t x) {
+  return int_lanes([&](int) { return x; });
+}
+inline I load_bytes(const uint8_t* p) {
+  I out;
+  std::memcpy(out.v, p, sizeof out.v);
+  return out;
+}
+inline I widen_u8(const uint8_t* p) {
+  return int_lanes([&](int i) { return p[i]; });
+}
+inline I widen_i8(const uint8_t* p) {
+  return int_lanes([&](int i) { return static_cast<int8_t>(p[i]); });
+}
+inline I widen_u16(const uint8_t* p) {
+  return int_lanes([&](int i) { return p[2 * i] | p[2 * i + 1] << 8; });
+}
+inline I operator&(I a, I b) {
+  return int_lanes([&](int i) { return a.v[i] & b.v[i]; });
+}
+inline I operator|(I a, I b) {
+  return int_lanes([&](int i) { return a.v[i] | b.v[i]; });
+}
+inline I operator+(I a, I b) {
+  return int_lanes([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline I operator-(I a, I b) {
+  return int_lanes([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline I shift_right(I a, int n) {  // zeros come in
+  return int_lanes([&](int i) { return static_cast<uint32_t>(a.v[i]) >> n; });
+}
+inline I shift_left(I a, int n) {
+  return int_lanes([&](int i) { return static_cast<uint32_t>(a.v[i]) << n; });
+}
+// Each byte, 0 to 15, to the table's byte of that number.
+inline I look_up(const int8_t* table, I index) {
+  uint8_t bytes[64];
+  std::memcpy(bytes, index.v, sizeof bytes);
+  for (uint8_t& b : bytes) b = static_cast<uint8_t>(table[b]);
+  return load_bytes(bytes);
+}
 inline F to_float(I a) {
   return lanes([&](int i) { return static_cast<float>(a.v[i]); });
 }
-// acc + the dot of four signed bytes per lane; x holds the same four bytes for every lane, none of
-// them -128.
-inline I dot4(I acc, const int8_t* w, int32_t x) {
-  int8_t bytes[4];
-  std::memcpy(bytes, &x, 4);
-  for (int i = 0; i < 16; ++i) {
-    for (int j = 0; j < 4; ++j) acc.v[i] += w[4 * i + j] * bytes[j];
+inline F as_floats(I bits) {
+  return lanes([&](int i) { return std::bit_cast<float>(bits.v[i]); });
+}
+// Sixteen integers within +-127 as bytes.
+inline void store_i8(int8_t* p, F a) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
+}
+
+// Codes as dot_tile() wants them.
+template <int kBias>
+inline I ready(I codes) {
+  return codes;
+}
+// Sums of four times kSteps products of codes (as unsigned bytes minus kBias, or signed bytes) with
+// activations: sum[r][p] for rows r at x + r * x_step and panels p. All are exact. minus_128: per row
+// -128 times the sum of its activations, which an instruction set may use to take off the bias.
+// kMost: the largest code as an unsigned byte.
+template <int R, int P, int kBias, int kMost, int kSteps>
+inline void dot_tile(I (&sum)[R][P], const I (*codes)[8], const int8_t* x, int64_t x_step,
+                     const int32_t*) {
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < P; ++p) {
+      sum[r][p] = izero();
+      for (int s = 0; s < kSteps; ++s) {
+        uint8_t bytes[64];
+        std::memcpy(bytes, codes[p][s].v, sizeof bytes);
+        for (int i = 0; i < 64; ++i) {
+          const int code = kBias == kSigned ? static_cast<int8_t>(bytes[i]) : bytes[i] - kBias;
+          sum[r][p].v[i / 4] += code * x[r * x_step + 4 * s + i % 4];
+        }
+      }
+    }
   }
-  return acc;
+}
+inline void prefetch(const void*) {}
+// Multiplies and adds of small integers as fast as they go, about `count` of them; how many it did.
+inline int64_t int8_peak(int64_t count) {
+  volatile int32_t sink = 0;
+  int32_t sums[16] = {};
+  for (int64_t i = 0; i < count; i += 32) {
+    for (int j = 0; j < 16; ++j) sums[j] += (j + 1) * static_cast<int8_t>(i);
+  }
+  for (int32_t s : sums) sink = sink + s;
+  return (count + 31) / 32 * 32;
 }
 
 // dst[c * ld_dst + r] = src[r * ld_src + c] for r < rows <= 16 and c < cols <= 16. Writes 16 floats
