@@ -157,9 +157,9 @@ Verb add_run(CLI::App& app) {
   app.add_flag("--verbose", o->verbose, "rates after each answer");
   app.add_flag("--json", o->json, "print one JSON object");
   app.footer(
-      "Examples:\n  ponder run models/zero.gguf '5*7-9+4=?' --seed 1\n"
-      "  ponder run DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf\n"
-      "  cat notes.txt | ponder run MODEL 'Summarize this:'");
+      "Examples: ponder run models/zero.gguf '5*7-9+4=?' --seed 1\n"
+      "          ponder run DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf\n"
+      "          cat notes.txt | ponder run MODEL 'Summarize this:'");
   return [o, seed] {
     o->seed_given = seed->count() > 0;
     return run(*o);

@@ -143,6 +143,9 @@ Status show(const Options& o) {
   }
   ASSIGN_OR_RETURN(const ModelFile file, ModelFile::open(o.model));
   const Config& c = file.config();
+  if (!file.tensors().all().empty()) {  // a config.json alone is a plan
+    RETURN_IF_ERROR(check_tensors(c, file.tensors(), file.naming()).with_prefix(o.model));
+  }
   const std::vector<PlannedTensor> tensors = named_tensors(file);
   const Plan plan = plan_of(c, tensors);
   if (o.json && o.plan) {

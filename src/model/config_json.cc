@@ -121,9 +121,6 @@ void refuse_variants(Fields& top) {
   if (top.number("partial_rotary_factor", 1.0) != 1.0) {
     top.refuse("partial_rotary_factor", "expected 1");
   }
-  if (top.find("quantization_config") != nullptr) {
-    top.refuse("quantization_config", "expected unquantized weights (f32, f16, bf16)");
-  }
   const json* layers = top.find("layer_types");
   if (layers == nullptr) return;
   if (!layers->is_array()) return top.wrong("layer_types", "a list");

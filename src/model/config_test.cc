@@ -250,7 +250,6 @@ TEST(Config, ErrorsNameKeyAndExpectation) {
   expect("rope_scaling", {{"type", "linear"}}, "factor is missing");
   expect("rope_scaling", {{"type", "yarn"}, {"original_max_position_embeddings", 0}}, "expected");
   expect("layer_types", {"sliding_attention"}, "full_attention");
-  expect("quantization_config", json::object(), "unquantized");
   EXPECT_NE(error_of(with(good, "num_key_value_heads", 3)).find("multiple"), std::string::npos);
   EXPECT_FALSE(config_from_json("[]").ok());
   EXPECT_FALSE(config_from_json("{").ok());

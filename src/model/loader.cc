@@ -11,9 +11,12 @@
 
 #include "core/file.h"
 #include "core/thread_pool.h"
+#include "io/ggml.h"
 #include "io/gguf.h"
+#include "io/quantization.h"
 #include "io/safetensors.h"
 #include "model/builder.h"
+#include "model/model_file.h"
 #include "ops/panels.h"
 #include "quant/format.h"
 
@@ -224,7 +227,50 @@ Result<Model> load_gguf(const std::string& path, Model::Use use) {
   return model;
 }
 
+// A file from before GGUF has GGUF's names and, once opened, today's blocks.
+Result<Model> load_legacy(const std::string& path, Model::Use use) {
+  ASSIGN_OR_RETURN(LegacyFile opened, LegacyFile::open(path));
+  const auto file = std::make_shared<const LegacyFile>(std::move(opened));
+  ASSIGN_OR_RETURN(const Config config,
+                   config_from_gguf(GgufFile::of(file->metadata(), file->tensors())));
+  ASSIGN_OR_RETURN(Model model, load_from(config, file->tensors(), Naming::kGguf, use, {}));
+  if (use == Model::Use::kInference) ModelBuilder::keep(model, file);
+  return model;
+}
+
+// A folder of GPTQ or FP8 matrices: decoded to float32, which is what they stand for to the bit.
+Result<Model> load_decoded(const std::string& path, Model::Use use) {
+  ASSIGN_OR_RETURN(const ModelFile file, ModelFile::open(path));
+  const Config config = completed(file.config(), file.tensors(), file.naming(), use);
+  RETURN_IF_ERROR(check_tensors(config, file.tensors(), file.naming()));
+  ASSIGN_OR_RETURN(Model model,
+                   ModelBuilder::lay_out(config, [](const TensorSpec&) { return Placement{}; }));
+  const std::vector<TensorSpec> specs = expected_tensors(config);
+  std::unordered_map<std::string, const Weight*> weights;
+  for (const Parameter& p : model.parameters()) weights[p.name] = &p.weight;
+  ThreadPool pool(0);
+  for (const TensorSpec& spec : specs) {
+    ASSIGN_OR_RETURN(const MatrixReader reader, MatrixReader::open(file, spec));
+    const Weight& w = *weights.at(spec.name);
+    pool.run(reader.rows(), kRowsAtOnce, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> rows(static_cast<size_t>((end - begin) * reader.cols()));
+      reader.read(begin, end, rows.data());
+      if (w.layout == Layout::kPanels) {
+        rows_to_panels(DType::kF32, rows.data(), begin, end, w.cols, w.data);
+      } else {
+        std::copy(rows.begin(), rows.end(), w.f32() + begin);
+      }
+    });
+    reader.release();
+  }
+  ModelBuilder::bind(model);
+  RETURN_IF_ERROR(ModelBuilder::set_rope(model, {}));
+  return model;
+}
+
 Result<Model> load_folder(const std::string& path, Model::Use use) {
+  ASSIGN_OR_RETURN(const Quantization quantization, load_quantization(path));
+  if (quantization.method != QuantMethod::kNone) return load_decoded(path, use);
   ASSIGN_OR_RETURN(const Config config, load_config(path));
   ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::open(path));
   const auto file = std::make_shared<const SafetensorsFile>(std::move(opened));
@@ -233,12 +279,18 @@ Result<Model> load_folder(const std::string& path, Model::Use use) {
   return model;
 }
 
+bool is_legacy(const std::string& path) {
+  const Result<MappedFile> map = MappedFile::open(path);
+  return map.ok() && LegacyFile::recognizes(map->bytes());
+}
+
 }  // namespace
 
 Result<Model> Model::load(const std::string& path, Use use) {
   std::error_code error;
   const bool folder = std::filesystem::is_directory(path, error);
-  Result<Model> model = folder ? load_folder(path, use) : load_gguf(path, use);
+  const auto load = folder ? load_folder : is_legacy(path) ? load_legacy : load_gguf;
+  Result<Model> model = load(path, use);
   if (!model.ok() && !model.status().message().starts_with(path))
     return model.status().with_prefix(path);
   return model;

@@ -465,7 +465,7 @@ class BadInputTest(unittest.TestCase):
                           json_output=False)
 
     def test_usage(self):
-        for arguments in (("bogus",), ("--bogus",), ("run", "--bogus"), ("score", self.model), ("train",), ("grade", self.ids),
+        for arguments in (("bogus",), ("--bogus",), ("run", "--bogus"), ("score", self.model), ("train",), ("grade",),
                           ("grade", self.ids, "--task", "x"), ("score", self.model, "--ids", self.ids, "--chunk", 0),
                           ("score", self.model, "--ids", self.ids, "--threads", -1), ("run", self.model, "x", "--seed", "abc"),
                           ("run", self.model, "x", "--temperature", -1), ("run", self.model, "x", "--top-p", 2),
