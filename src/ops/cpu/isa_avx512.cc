@@ -10,8 +10,9 @@ namespace ponder::avx512 {
 #include "ops/cpu/gemm-inl.h"
 #include "ops/cpu/rows-inl.h"
 // Uses the two above.
-#include "ops/cpu/attention-inl.h"
 #include "ops/cpu/heads-inl.h"
+// Uses all of the above.
+#include "ops/cpu/attention-inl.h"
 #include "ops/cpu/quant-inl.h"
 #include "ops/cpu/table-inl.h"
 
