@@ -1,9 +1,9 @@
 #include "eval/answer_lexer.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "eval/answer_commands.h"
+#include "eval/answer_literal.h"
 #include "eval/answer_text.h"
 #include "eval/answer_units.h"
 
@@ -138,8 +138,11 @@ class Lexer {
   size_t command(size_t i, size_t end, bool grouping, int depth);
   size_t named_command(std::string_view name, size_t i, size_t next, size_t end, bool grouping,
                        int depth);
+  size_t root(size_t i, size_t next, size_t end, bool grouping, int depth);
+  size_t text_command(std::string_view name, size_t i, size_t next, size_t end, bool grouping,
+                      int depth);
+  size_t environment(bool begin, size_t i, size_t next, size_t end);
   size_t number(size_t i, size_t end, bool grouping);
-  size_t base_number(size_t begin, size_t i, size_t end, const std::string& digits);
   size_t letters(size_t i, size_t end);
   size_t word(std::string_view run, size_t i);
   bool prose(size_t i, size_t stop) const;
@@ -147,7 +150,6 @@ class Lexer {
   size_t punctuation(size_t i, size_t end);
   void open(std::string_view kind, size_t i);
   void close(std::string_view kind);
-  bool thousands(size_t i, size_t end, size_t& behind) const;
   bool after_number() const {
     return !list_.tokens.empty() && list_.tokens.back().type == Type::kNumber;
   }
@@ -156,6 +158,7 @@ class Lexer {
   TokenList list_;
   std::vector<std::string> open_;  // the brackets that wait for their partners
   std::vector<bool> groups_;       // for each of them: may commas group digits inside?
+  Work work_;                      // for the numbers
   bool space_ = false, in_text_ = false;
   std::ptrdiff_t dollars_ = 0;
   bool latex_ = false;
@@ -184,130 +187,18 @@ void Lexer::close(std::string_view kind) {
   groups_.pop_back();
 }
 
-// Is text_[i..] a separator and three digits, no more? `behind` is the index of the digits.
-bool Lexer::thousands(size_t i, size_t end, size_t& behind) const {
-  for (const std::string_view mark : {"{,}", ",\\!", "\\,", "\\!", "\\ ", ","}) {
-    if (!at(i, mark)) continue;
-    size_t d = i + mark.size();
-    if (mark == ",\\!") d = skip_space(d, end);
-    if (d + 3 > end || !digit(text_[d]) || !digit(text_[d + 1]) || !digit(text_[d + 2]))
-      return false;
-    if (d + 3 < end && digit(text_[d + 3])) return false;
-    behind = d;
-    return true;
-  }
-  return false;
-}
-
 size_t Lexer::number(size_t i, size_t end, bool grouping) {
-  const size_t begin = i;
-  std::string digits;
-  int decimals = -1;
-  while (i < end && digit(text_[i])) digits += text_[i++];
-  size_t behind = 0;
-  if (!digits.empty() && digits.size() <= 3 && digits != "0") {
-    while (thousands(i, end, behind) && (grouping || text_[i] != ',')) {
-      digits += text_.substr(behind, 3);
-      i = behind + 3;
-    }
-  }
-  if (digits.size() > BigInt::kMaxDigits) {
+  const Literal number = read_literal(text_.substr(i, end - i), grouping, !in_text_, work_);
+  if (!number.good) {
     fail("too_many_digits");
     return end;
   }
-  if (i < end && text_[i] == '_' && !in_text_) {
-    if (const size_t next = base_number(begin, i, end, digits); next != 0) return next;
-  }
-  if (i + 1 < end && text_[i] == '.' && digit(text_[i + 1])) {
-    decimals = 0;
-    for (++i; i < end && digit(text_[i]); ++i, ++decimals) digits += text_[i];
-  }
-  if (at(i, ".\\overline{") && i < end) {
-    decimals = 0;
-    ++i;
-  }
-  if (digits.size() > 400 && decimals > 0) {
-    fail("too_many_digits");
-    return end;
-  }
-  Work work{1'000'000};
-  auto value = BigInt::parse(digits).value_or(BigInt());
-  auto scale = power(BigInt(10), std::max(decimals, 0), work).value_or(BigInt(1));
-  bool plain = true;
-  if (decimals >= 0 && at(i, "\\overline{")) {  // 0.1\overline{6} = (16 - 1) / 90
-    const size_t close_at = text_.find('}', i);
-    const std::string_view period =
-        close_at == std::string_view::npos ? "" : text_.substr(i + 10, close_at - i - 10);
-    const auto tail = BigInt::parse(period);
-    if (tail && period.size() <= 40 && std::all_of(period.begin(), period.end(), digit)) {
-      const BigInt nines =
-          power(BigInt(10), static_cast<int64_t>(period.size()), work).value_or(1) - BigInt(1);
-      value = value * nines + *tail;
-      scale = scale * nines;
-      i = close_at + 1;
-      decimals = -1;
-      plain = false;
-    }
-  }
-  int exponent = 0;
-  if (i + 1 < end && (text_[i] == 'e' || text_[i] == 'E')) {
-    size_t e = i + 1;
-    const bool negative = text_[e] == '-';
-    if (text_[e] == '-' || text_[e] == '+') ++e;
-    const size_t first = e;
-    while (e < end && digit(text_[e]) && e < first + 4)
-      exponent = exponent * 10 + (text_[e++] - '0');
-    if (e > first && (e >= end || !letter(text_[e]))) {
-      i = e;
-      plain = false;
-      if (exponent > 1000) {
-        fail("too_many_digits");
-        return end;
-      }
-      const BigInt factor = power(BigInt(10), exponent, work).value_or(1);
-      (negative ? scale : value) = (negative ? scale : value) * factor;
-    }
-  }
-  const auto fraction = BigRational::make(value, scale, work);
-  if (!fraction) {
-    fail("too_many_digits");
-    return end;
-  }
-  Token& t = push(Type::kNumber, text_.substr(begin, i - begin), begin, i);
-  t.value = *fraction;
-  t.decimals = decimals;
-  t.plain = plain;
-  const size_t zeros = std::min(digits.find_first_not_of('0'), digits.size());
-  t.digits = static_cast<int>(digits.size() - zeros);
-  return i;
-}
-
-// "101_2", "1011_{2}", "25_{\text{eight}}" is left to the caller. 0: no number with a base.
-size_t Lexer::base_number(size_t begin, size_t i, size_t end, const std::string& digits) {
-  size_t next = i + 1, first = next, last = next;
-  if (next < end && text_[next] == '{') {
-    const size_t behind = group_end(next, end);
-    if (behind == std::string_view::npos) return 0;
-    first = next + 1;
-    last = behind - 1;
-    next = behind;
-  } else {
-    while (next < end && digit(text_[next])) ++next;
-    last = next;
-  }
-  int base = 0;
-  for (size_t k = first; k < last; ++k) {
-    if (!digit(text_[k]) || base > 36) return 0;
-    base = base * 10 + (text_[k] - '0');
-  }
-  if (base < 2 || base > 36) return 0;
-  const auto value = BigInt::parse(digits, base);
-  if (!value) return 0;
-  Token& t = push(Type::kNumber, text_.substr(begin, next - begin), begin, next);
-  t.value = BigRational(*value);
-  t.digits = static_cast<int>(digits.size());
-  t.plain = false;
-  return next;
+  Token& t = push(Type::kNumber, text_.substr(i, number.end), i, i + number.end);
+  t.value = number.value;
+  t.decimals = number.decimals;
+  t.digits = number.digits;
+  t.plain = number.plain;
+  return i + number.end;
 }
 
 size_t Lexer::command(size_t i, size_t end, bool grouping, int depth) {
@@ -349,6 +240,75 @@ size_t Lexer::command(size_t i, size_t end, bool grouping, int depth) {
   return named_command(name, i, next, end, grouping, depth);
 }
 
+// \sqrt with its degree in square brackets.
+size_t Lexer::root(size_t i, size_t next, size_t end, bool grouping, int depth) {
+  push(Type::kFunction, "sqrt", i, next);
+  next = skip_space(next, end);
+  if (next < end && text_[next] == '[') {
+    const size_t stop = text_.find(']', next);
+    if (stop == std::string_view::npos || stop >= end) {
+      fail("unbalanced");
+      return end;
+    }
+    sign("root(", next, next + 1);
+    lex(next + 1, stop, false, grouping, depth + 1);
+    sign("root)", stop, stop + 1);
+    next = skip_space(stop + 1, end);
+  }
+  // "√12" is the root of twelve, "\sqrt12" in TeX of one; digits side by side are read as meant.
+  if (next < end && digit(text_[next])) return next;
+  return next < end && text_[next] != '(' ? argument(next, end, grouping, depth) : next;
+}
+
+// \text{...} and the like, \mathbb{R}.
+size_t Lexer::text_command(std::string_view name, size_t i, size_t next, size_t end, bool grouping,
+                           int depth) {
+  next = skip_space(next, end);
+  if (next >= end || text_[next] != '{') return next;
+  const size_t behind = group_end(next, end);
+  if (behind == std::string_view::npos) {
+    fail("unbalanced");
+    return end;
+  }
+  const std::string_view inside = text_.substr(next + 1, behind - next - 2);
+  if (name == "mathbb" && inside == "R") {
+    push(Type::kConstant, "R", i, behind);
+  } else if (name == "mathbb") {
+    push(Type::kWord, inside, i, behind);
+  } else {
+    const bool space_before = !inside.empty() && inside.front() == ' ';
+    space_ = space_ || space_before;
+    lex(next + 1, behind - 1, true, grouping, depth + 1);
+  }
+  return behind;
+}
+
+// \begin{...} and \end{...}: matrices; other environments leave nothing but their rows.
+size_t Lexer::environment(bool begin, size_t i, size_t next, size_t end) {
+  const size_t behind =
+      next < end && text_[next] == '{' ? group_end(next, end) : std::string_view::npos;
+  if (behind == std::string_view::npos) {
+    fail("unbalanced");
+    return end;
+  }
+  const std::string_view kind = text_.substr(next + 1, behind - next - 2);
+  const bool matrix = kind.ends_with("matrix") || kind == "array";
+  if (!matrix) return behind;  // align, cases and the like: rows are separate statements
+  next = behind;
+  if (begin) {
+    sign("begin", i, behind);
+    open("begin", i);
+    if (kind == "array" && next < end && text_[next] == '{') {
+      const size_t columns = group_end(next, end);
+      next = columns == std::string_view::npos ? next : columns;
+    }
+  } else {
+    sign("end", i, behind);
+    close("begin");
+  }
+  return next;
+}
+
 size_t Lexer::named_command(std::string_view name, size_t i, size_t next, size_t end, bool grouping,
                             int depth) {
   for (const Named& n : kNamed) {
@@ -369,68 +329,10 @@ size_t Lexer::named_command(std::string_view name, size_t i, size_t next, size_t
     next = argument(next, end, grouping, depth);
     return list_.error != nullptr ? end : argument(next, end, grouping, depth);
   }
-  if (name == "sqrt") {
-    push(Type::kFunction, name, i, next);
-    next = skip_space(next, end);
-    if (next < end && text_[next] == '[') {
-      const size_t stop = text_.find(']', next);
-      if (stop == std::string_view::npos || stop >= end) {
-        fail("unbalanced");
-        return end;
-      }
-      sign("root(", next, next + 1);
-      lex(next + 1, stop, false, grouping, depth + 1);
-      sign("root)", stop, stop + 1);
-      next = skip_space(stop + 1, end);
-    }
-    // "√12" is the root of twelve, "\sqrt12" in TeX of one; digits side by side are read as meant.
-    if (next < end && digit(text_[next])) return next;
-    return next < end && text_[next] != '(' ? argument(next, end, grouping, depth) : next;
-  }
-  if (contains(kTextCommands, name) || name == "mathbb") {
-    next = skip_space(next, end);
-    if (next >= end || text_[next] != '{') return next;
-    const size_t behind = group_end(next, end);
-    if (behind == std::string_view::npos) {
-      fail("unbalanced");
-      return end;
-    }
-    const std::string_view inside = text_.substr(next + 1, behind - next - 2);
-    if (name == "mathbb" && inside == "R") {
-      push(Type::kConstant, "R", i, behind);
-    } else if (name == "mathbb") {
-      push(Type::kWord, inside, i, behind);
-    } else {
-      const bool space_before = !inside.empty() && inside.front() == ' ';
-      space_ = space_ || space_before;
-      lex(next + 1, behind - 1, true, grouping, depth + 1);
-    }
-    return behind;
-  }
-  if (name == "begin" || name == "end") {
-    const size_t behind =
-        next < end && text_[next] == '{' ? group_end(next, end) : std::string_view::npos;
-    if (behind == std::string_view::npos) {
-      fail("unbalanced");
-      return end;
-    }
-    const std::string_view kind = text_.substr(next + 1, behind - next - 2);
-    const bool matrix = kind.ends_with("matrix") || kind == "array";
-    if (!matrix) return behind;  // align, cases and the like: rows are separate statements
-    next = behind;
-    if (name == "begin") {
-      sign("begin", i, behind);
-      open("begin", i);
-      if (kind == "array" && next < end && text_[next] == '{') {
-        const size_t columns = group_end(next, end);
-        next = columns == std::string_view::npos ? next : columns;
-      }
-    } else {
-      sign("end", i, behind);
-      close("begin");
-    }
-    return next;
-  }
+  if (name == "sqrt") return root(i, next, end, grouping, depth);
+  if (contains(kTextCommands, name) || name == "mathbb")
+    return text_command(name, i, next, end, grouping, depth);
+  if (name == "begin" || name == "end") return environment(name == "begin", i, next, end);
   if (name == "phantom" || name == "hspace" || name == "vspace" || name == "label") {
     const size_t behind = next < end && text_[next] == '{' ? group_end(next, end) : next;
     return behind == std::string_view::npos ? end : behind;
@@ -540,10 +442,9 @@ size_t Lexer::other_script(size_t i, size_t end) {
     }
   }
   if (after_number() && (run.starts_with("万") || run.starts_with("亿"))) {
-    Work work;
     const int64_t scale = run.starts_with("万") ? 10'000 : 100'000'000;
     Token& t = list_.tokens.back();
-    if (const auto product = multiply(t.value, scale, work)) {
+    if (const auto product = multiply(t.value, scale, work_)) {
       t.value = *product;
       t.decimals = -1;
       t.end += 3;

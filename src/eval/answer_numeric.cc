@@ -11,7 +11,7 @@
 namespace ponder {
 namespace {
 
-constexpr int64_t kNodeCost = 120;
+constexpr int64_t kNodeCost = 150;
 constexpr int64_t kStructureCost = 5000;
 
 class Evaluator {

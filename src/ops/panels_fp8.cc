@@ -1,7 +1,6 @@
 #include "ops/panels_fp8.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "core/status.h"
@@ -18,14 +17,7 @@ int64_t head_bytes(int64_t cols) {
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }
 
-// quant/f8.h's number, without a table or a branch, so that loops over it become vector code.
-float e4m3_to_f32(uint8_t code) {
-  const uint32_t magnitude = code & 0x7fu;
-  // As exponent and mantissa of a float32 the number is 2^-120 of what it should be.
-  const float value = std::bit_cast<float>(magnitude << 20) * 0x1p120f;
-  const uint32_t bits = magnitude == 0x7fu ? 0x7fc00000u : std::bit_cast<uint32_t>(value);
-  return std::bit_cast<float>(bits | uint32_t{code & 0x80u} << 24);
-}
+#include "ops/cpu/weight_panels-inl.h"
 
 }  // namespace
 
@@ -56,10 +48,8 @@ void decode_fp8_panel(const void* panel, int64_t cols, int64_t first, int64_t co
     const int64_t end = std::min(first + count, (c / kBlock + 1) * kBlock);
     float scale;
     std::memcpy(&scale, bytes + c / kBlock * static_cast<int64_t>(sizeof scale), sizeof scale);
-    const int64_t values = (end - c) * kPanelRows;
-    const uint8_t* from = codes + c * kPanelRows;
-    for (int64_t i = 0; i < values; ++i) out[i] = e4m3_to_f32(from[i]) * scale;
-    out += values;
+    decode_fp8_step(codes + c * kPanelRows, scale, end - c, out);
+    out += (end - c) * kPanelRows;
     c = end;
   }
 }

@@ -17,27 +17,7 @@ int64_t group_bytes(int bits, int64_t group) {
   return kHeadBytes + group / kGptqStep * step_bytes(bits);
 }
 
-template <int kPerByte>
-void decode_step(const std::byte* head, const std::byte* codes, float* out) {
-  constexpr int kBits = 8 / kPerByte;
-  constexpr int64_t kRows = kGptqStep / kPerByte;
-  float scales[kPanelRows];
-  int32_t zeros[kPanelRows];
-  std::memcpy(scales, head, sizeof scales);
-  for (int64_t lane = 0; lane < kPanelRows; ++lane) {
-    zeros[lane] = static_cast<uint8_t>(head[kPanelRows * 4 + lane]);
-  }
-  for (int part = 0; part < kPerByte; ++part) {
-    for (int64_t j = 0; j < kRows; ++j) {
-      float* to = out + (part * kRows + j) * kPanelRows;
-      for (int64_t lane = 0; lane < kPanelRows; ++lane) {
-        const int32_t byte = static_cast<uint8_t>(codes[j * kPanelRows + lane]);
-        const int32_t code = (byte >> (part * kBits)) & ((1 << kBits) - 1);
-        to[lane] = scales[lane] * static_cast<float>(code - zeros[lane]);
-      }
-    }
-  }
-}
+#include "ops/cpu/weight_panels-inl.h"
 
 // `codes` [32][lanes] into a step's bytes, which are zero.
 void pack_step(const uint8_t* codes, int64_t lanes, int bits, std::byte* to) {
@@ -110,12 +90,14 @@ void decode_gptq_panel(const void* panel, int bits, int64_t group, int64_t first
   for (int64_t c = first; c < first + count; c += kGptqStep, out += kGptqStep * kPanelRows) {
     const std::byte* head = bytes + c / group * group_bytes(bits, group);
     const std::byte* codes = head + kHeadBytes + c % group / kGptqStep * step_bytes(bits);
+    const std::byte* zeros = head + kPanelRows * static_cast<int64_t>(sizeof(float));
+    const auto* from = reinterpret_cast<const uint8_t*>(codes);
     if (bits == 8) {
-      decode_step<1>(head, codes, out);
+      decode_gptq_step<1>(head, zeros, from, out);
     } else if (bits == 2) {
-      decode_step<4>(head, codes, out);
+      decode_gptq_step<4>(head, zeros, from, out);
     } else {
-      decode_step<2>(head, codes, out);
+      decode_gptq_step<2>(head, zeros, from, out);
     }
   }
 }
