@@ -35,7 +35,7 @@ Result<std::shared_ptr<const Grammar>> compile(const ConstraintSpec& spec);
 // For one tokenizer. Thread-safe.
 class ConstraintCache {
  public:
-  explicit ConstraintCache(std::shared_ptr<const TokenTrie> trie, size_t capacity = 32)
+  explicit ConstraintCache(std::shared_ptr<const TokenTrie> trie, size_t capacity = 16)
       : trie_(std::move(trie)), capacity_(capacity) {}
 
   // The masks of `spec`, new or those of an earlier call, of which the last `capacity` are kept.

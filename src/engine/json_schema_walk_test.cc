@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -13,6 +16,7 @@
 #include "engine/grammar_machine.h"
 #include "engine/json_schema.h"
 #include "engine/test_vocabulary.h"
+#include "text/regex.h"
 
 namespace ponder {
 namespace {
@@ -22,6 +26,20 @@ using Json = nlohmann::ordered_json;
 size_t count_chars(const std::string& text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// Whether the pattern matches somewhere in the text. Its ^ and $ are the text's edges.
+bool matches(const std::string& pattern, const std::string& text) {
+  static std::map<std::string, Regex> known;
+  auto at = known.find(pattern);
+  if (at == known.end()) {
+    std::string strict;
+    for (const char c : pattern) strict += c == '^' ? "\\A" : c == '$' ? "\\z" : std::string(1, c);
+    at = known.emplace(pattern, *Regex::compile(strict)).first;
+  }
+  static MatchSpace space;
+  size_t start = 0, end = 0;
+  return at->second.find(text, 0, &start, &end, space);
 }
 
 // Plain JSON Schema, in the words of its specification.
@@ -83,7 +101,7 @@ class Validator {
     if (schema.contains("minLength") && length < schema["minLength"].get<size_t>()) return false;
     if (schema.contains("maxLength") && length > schema["maxLength"].get<size_t>()) return false;
     if (!schema.contains("pattern")) return true;
-    return std::regex_search(text, std::regex(schema["pattern"].get<std::string>()));
+    return matches(schema["pattern"].get<std::string>(), text);
   }
 
   static bool valid_number(const Json& schema, double value) {
@@ -123,7 +141,7 @@ class Validator {
       bool named = properties.contains(key);
       if (named && !valid(properties[key], item)) return false;
       for (const auto& [pattern, part] : patterns.items()) {
-        if (!std::regex_search(key, std::regex(pattern))) continue;
+        if (!matches(pattern, key)) continue;
         named = true;
         if (!valid(part, item)) return false;
       }
@@ -349,7 +367,7 @@ class Maker {
       std::string out;
       do {
         out = kTexts[below(9)];
-      } while (!std::regex_search(out, std::regex(s["pattern"].get<std::string>())));
+      } while (!matches(s["pattern"].get<std::string>(), out));
       return out;
     }
     const size_t min = s.value("minLength", size_t{0}), max = s.value("maxLength", size_t{20});

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,15 @@ TEST(Decimal, ReadsAndCompares) {
     }
   }
   EXPECT_FALSE(parse_decimal("1e9999999").ok());
+}
+
+// Numbers at and around each edge, ascending.
+std::set<int> around(std::span<const int> edges, std::initializer_list<int> steps) {
+  std::set<int> out;
+  for (const int edge : edges) {
+    for (const int step : steps) out.insert({edge - step, edge, edge + step});
+  }
+  return out;
 }
 
 std::shared_ptr<const Grammar> within(const NumberBounds& bounds, bool integer) {
@@ -54,7 +66,7 @@ TEST(NumberRange, IntegersAgreeWithArithmetic) {
         ASSERT_EQ(grammar == nullptr, first > last) << low << " " << high << " " << open;
         ASSERT_EQ(bounds.empty(true), first > last);
         if (!grammar) continue;
-        for (int v = -1300; v <= 1300; ++v) {
+        for (const int v : around(edges, {1, 2, 9, 10, 11, 100, 890})) {
           ASSERT_EQ(grammar_matches(*grammar, std::to_string(v)), v >= first && v <= last)
               << v << " in " << low << ".." << high << " " << open;
         }
@@ -86,6 +98,16 @@ TEST(NumberRange, OneSidedAndFractionalBounds) {
   EXPECT_EQ(integers_within(b, bounds).status().code(), Code::kUnsupported);
 }
 
+// A number beside a bound that is out is not the bound when read as a double.
+TEST(NumberRange, OpenBoundsLeaveRoomForRounding) {
+  NumberBounds bounds;
+  bounds.add_max(decimal("-126"), true);
+  const auto grammar = within(bounds, false);
+  EXPECT_TRUE(grammar_matches(*grammar, "-126.000000000001"));
+  EXPECT_FALSE(grammar_matches(*grammar, "-126.00000000000000000001"));
+  EXPECT_FALSE(grammar_matches(*grammar, "-126.0"));
+}
+
 TEST(NumberRange, FractionsAgreeWithArithmetic) {
   // In thousandths, so that the truth is integer arithmetic.
   const int edges[] = {-12345, -2000, -1500, -1005, -50, 0, 1, 7, 70, 1000, 1001, 1999, 12345};
@@ -109,7 +131,7 @@ TEST(NumberRange, FractionsAgreeWithArithmetic) {
         ASSERT_EQ(grammar == nullptr, low == high && open != 0)
             << low << " " << high << " " << open;
         if (!grammar) continue;
-        for (int v = -13000; v <= 13000; v += (v % 50 == 0 ? 1 : v % 50 == 1 ? 4 : 5)) {
+        for (const int v : around(edges, {1, 5, 10, 55, 100, 500, 1000, 9000})) {
           const bool in = (open & 1 ? v > low : v >= low) && (open & 2 ? v < high : v <= high);
           for (int digits = 3; digits >= 0; --digits) {
             if (digits == 2 && v % 10 != 0) break;

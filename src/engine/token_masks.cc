@@ -59,8 +59,8 @@ Status TokenMasks::add_allowed(const StackPool& pool, const StackSet& set,
     uint32_t exits = kFromRoot;
     while (id != kBottom && exits != kNoExits) {
       const StackFrame& frame = pool[id];
-      const Walk* walked =
-          walk({exits, frame.state, clamp(frame.state, frame.count)}, kMaxWork - work);
+      const Key key{exits, frame.state, clamp(frame.state, frame.count), frame.parent == kBottom};
+      const Walk* walked = walk(key, kMaxWork - work);
       if (walked == nullptr || work + walked->work > kMaxWork) return too_much();
       work += walked->work;
       for (size_t i = 0; i < walked->bits.size(); ++i) bits[i] |= walked->bits[i];
@@ -85,9 +85,9 @@ const TokenMasks::Walk* TokenMasks::walk(const Key& key, uint64_t work_left) {
   const uint32_t start = sets_.resume({key.state, key.count, kBottom});
   if (start == StackSets::kTooMany) return nullptr;
   for (const uint32_t node : exits_[key.exits]) {
-    if (!walk_below(node, start, work_left)) return nullptr;
+    if (!walk_below(node, start, key.last, work_left)) return nullptr;
     // The frame may be over before it has read anything.
-    if (start != StackSets::kNone && sets_.ends(start)) found_exits_.push_back(node);
+    if (sets_.ends(start) && !key.last) found_exits_.push_back(node);
   }
   std::sort(found_exits_.begin(), found_exits_.end());
   found_exits_.erase(std::unique(found_exits_.begin(), found_exits_.end()), found_exits_.end());
@@ -107,7 +107,7 @@ const TokenMasks::Walk* TokenMasks::walk(const Key& key, uint64_t work_left) {
   return &walks_.emplace(key, std::move(out)).first->second;
 }
 
-bool TokenMasks::walk_below(uint32_t node, uint32_t start, uint64_t work_left) {
+bool TokenMasks::walk_below(uint32_t node, uint32_t start, bool last, uint64_t work_left) {
   const std::span<const TokenTrie::Node> nodes = trie_->nodes();
   path_[nodes[node].depth] = start;
   const uint32_t end = nodes[node].end;
@@ -121,7 +121,7 @@ bool TokenMasks::walk_below(uint32_t node, uint32_t start, uint64_t work_left) {
       i = at.end;
       continue;
     }
-    if (sets_.ends(set)) {
+    if (sets_.ends(set) && !last) {
       if (at.end > i + 1) found_exits_.push_back(i);
     } else if (at.end - i > kWorthAsking && sets_.stays(set, at.below, at.height)) {
       const auto tokens = trie_->tokens_from(i);

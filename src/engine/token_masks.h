@@ -29,7 +29,7 @@ class TokenMasks {
   // For one mask, in units of StackSets::work(): a JSON schema takes thousands, an expression made
   // to be ambiguous any number.
   static constexpr uint64_t kMaxWork = uint64_t{1} << 22;
-  static constexpr size_t kKeepBytes = size_t{16} << 20;  // of kept walks, and again of automaton
+  static constexpr size_t kKeepBytes = size_t{32} << 20;  // of kept walks, and again of automaton
 
   TokenMasks(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenTrie> trie);
 
@@ -51,11 +51,12 @@ class TokenMasks {
   };
   struct Key {
     uint32_t exits = 0, state = 0, count = 0;
+    bool last = false;  // nothing lies below the frame: exits are of no use
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
     size_t operator()(const Key& key) const {
-      uint64_t h = key.exits * 0x9E3779B97F4A7C15u ^ key.state;
+      uint64_t h = (key.exits * 2 + key.last) * 0x9E3779B97F4A7C15u ^ key.state;
       h = h * 0xC2B2AE3D27D4EB4Fu ^ key.count;
       return (h * 0x165667B19E3779F9u) >> 20;
     }
@@ -67,7 +68,7 @@ class TokenMasks {
   void forget();
   uint32_t clamp(uint32_t state, uint32_t count) const;
   const Walk* walk(const Key& key, uint64_t work_left);
-  bool walk_below(uint32_t node, uint32_t start, uint64_t work_left);
+  bool walk_below(uint32_t node, uint32_t start, bool last, uint64_t work_left);
   uint32_t intern_exits();
   static Status too_much();
 
