@@ -329,7 +329,7 @@ class BadInputTest(unittest.TestCase):
                     self.refused_call(arguments, folder, *named)
         folder = self.broken_model()
         (folder / "model.safetensors").unlink()
-        self.refused_call(("show", folder), folder)
+        self.refused_call(("bench", folder), folder)
 
     def test_config(self):
         config = json.loads((self.model / "config.json").read_text())
