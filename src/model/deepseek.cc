@@ -98,8 +98,7 @@ Tensor absorbed_attention(Ctx& cx, const Step& step, const DeepseekLayer& w, con
 }
 
 Tensor feed_forward(Ctx& cx, const Tensor& h, const ExpertWeights& w) {
-  const Tensor gate = linear(cx, h, w.gate);
-  const Tensor up = linear(cx, h, w.up);
+  const auto [gate, up] = linears(cx, h, {{w.gate}, {w.up}});
   return linear(cx, swiglu(cx, gate, up), w.down);
 }
 

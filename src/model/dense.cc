@@ -49,9 +49,7 @@ Tensor dense_forward(Ctx& cx, const Network& model, const Batch& batch, QkvFunct
                                    batch.cache != nullptr ? &kv : nullptr);
     x = add(cx, x, linear(cx, mixed, w.o_proj, optional(w.o_bias)));
     h = rms_norm(cx, x, w.post_attention_layernorm, eps);
-    const Tensor gate = linear(
-        cx, h, w.gate_proj);  // named: argument order is unspecified in C++, and the tape's is not
-    const Tensor up = linear(cx, h, w.up_proj);
+    const auto [gate, up] = linears(cx, h, {{w.gate_proj}, {w.up_proj}});
     x = add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
     note_residual(batch, x);
   }

@@ -7,9 +7,10 @@ namespace {
 
 Qkv llama_qkv(Ctx& cx, const Config& c, const DenseLayer& w, const Tensor& h, const Batch& batch,
               const float* table) {
-  const Tensor q = linear(cx, h, w.q_proj, optional(w.q_bias));
-  const Tensor k = linear(cx, h, w.k_proj, optional(w.k_bias));
-  const Tensor v = linear(cx, h, w.v_proj, optional(w.v_bias));
+  const auto [q, k, v] = linears(cx, h,
+                                 {{w.q_proj, optional(w.q_bias)},
+                                  {w.k_proj, optional(w.k_bias)},
+                                  {w.v_proj, optional(w.v_bias)}});
   const Tensor rotated_q = rope(cx, q, batch.positions, table, c.head_dim);
   const Tensor rotated_k = rope(cx, k, batch.positions, table, c.head_dim);
   return {rotated_q, rotated_k, v};

@@ -8,9 +8,12 @@ namespace {
 Qkv qwen3_qkv(Ctx& cx, const Config& c, const DenseLayer& w, const Tensor& h, const Batch& batch,
               const float* table) {
   const float eps = static_cast<float>(c.rms_norm_eps);
-  const Tensor q = rms_norm(cx, linear(cx, h, w.q_proj, optional(w.q_bias)), w.q_norm, eps);
-  const Tensor k = rms_norm(cx, linear(cx, h, w.k_proj, optional(w.k_bias)), w.k_norm, eps);
-  const Tensor v = linear(cx, h, w.v_proj, optional(w.v_bias));
+  const auto [all_q, all_k, v] = linears(cx, h,
+                                         {{w.q_proj, optional(w.q_bias)},
+                                          {w.k_proj, optional(w.k_bias)},
+                                          {w.v_proj, optional(w.v_bias)}});
+  const Tensor q = rms_norm(cx, all_q, w.q_norm, eps);
+  const Tensor k = rms_norm(cx, all_k, w.k_norm, eps);
   const Tensor rotated_q = rope(cx, q, batch.positions, table, c.head_dim);
   const Tensor rotated_k = rope(cx, k, batch.positions, table, c.head_dim);
   return {rotated_q, rotated_k, v};
