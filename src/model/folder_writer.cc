@@ -75,7 +75,7 @@ Result<RowSource> rows_of(const ModelFile& file, const TensorSpec& spec,
   out.read = [&reader, paired, head](int64_t begin, int64_t end, float* to) {
     if (!paired) return reader->read(begin, end, to);
     for (int64_t r = begin; r < end; ++r) {
-      const int64_t at = r % head, from = r - at + at % (head / 2) * 2 + at / (head / 2);
+      const int64_t from = gguf_row_of(r, head);
       reader->read(from, from + 1, to + (r - begin) * reader->cols());
     }
   };

@@ -82,12 +82,6 @@ Placement place(const Source& source, const TensorSpec& spec, const Origin& orig
   return {dtype, Layout::kRows, source.reordered(spec.name) ? nullptr : tensor.bytes.data()};
 }
 
-// Where llama.cpp's order of rotary rows has Hugging Face's row r, see has_paired_rows_in_gguf().
-int64_t gguf_row_of(int64_t r, int64_t head_dim) {
-  const int64_t at = r % head_dim, half = head_dim / 2;
-  return r - at + 2 * (at % half) + at / half;
-}
-
 // Rows [begin, end) of a parameter, from the file into their place.
 void load_rows(const Source& source, const Parameter& p, const StoredTensor& tensor, int64_t begin,
                int64_t end) {

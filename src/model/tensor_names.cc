@@ -214,23 +214,6 @@ class LayerTensors {
   std::vector<TensorSpec>& out_;
 };
 
-// Calls copy(hf_row, gguf_row) for every row.
-template <typename Copy>
-void for_each_row_pair(int64_t rows, int64_t head_dim, Copy copy) {
-  PONDER_CHECK(head_dim > 0 && head_dim % 2 == 0 && rows % head_dim == 0);
-  for (int64_t head = 0; head < rows; head += head_dim) {
-    for (int64_t j = 0; j < head_dim / 2; ++j) {
-      copy(head + j, head + 2 * j);
-      copy(head + head_dim / 2 + j, head + 2 * j + 1);
-    }
-  }
-}
-
-void copy_row(const void* src, int64_t from, void* dst, int64_t to, size_t row_bytes) {
-  std::memcpy(static_cast<char*>(dst) + static_cast<size_t>(to) * row_bytes,
-              static_cast<const char*>(src) + static_cast<size_t>(from) * row_bytes, row_bytes);
-}
-
 }  // namespace
 
 std::vector<TensorSpec> expected_tensors(const Config& c) {
@@ -261,14 +244,18 @@ bool has_paired_rows_in_gguf(const Config& config, std::string_view name) {
                                             name.find(".self_attn.k_proj.") != name.npos);
 }
 
-void rows_hf_to_gguf(const void* src, void* dst, int64_t rows, size_t row_bytes, int64_t head_dim) {
-  for_each_row_pair(rows, head_dim,
-                    [&](int64_t hf, int64_t gguf) { copy_row(src, hf, dst, gguf, row_bytes); });
+int64_t gguf_row_of(int64_t hf_row, int64_t head_dim) {
+  const int64_t at = hf_row % head_dim, half = head_dim / 2;
+  return hf_row - at + 2 * (at % half) + at / half;
 }
 
-void rows_gguf_to_hf(const void* src, void* dst, int64_t rows, size_t row_bytes, int64_t head_dim) {
-  for_each_row_pair(rows, head_dim,
-                    [&](int64_t hf, int64_t gguf) { copy_row(src, gguf, dst, hf, row_bytes); });
+void rows_hf_to_gguf(const void* src, void* dst, int64_t rows, size_t row_bytes, int64_t head_dim) {
+  PONDER_CHECK(head_dim > 0 && head_dim % 2 == 0 && rows % head_dim == 0);
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto to = static_cast<size_t>(gguf_row_of(r, head_dim)), from = static_cast<size_t>(r);
+    std::memcpy(static_cast<char*>(dst) + to * row_bytes,
+                static_cast<const char*>(src) + from * row_bytes, row_bytes);
+  }
 }
 
 }  // namespace ponder

@@ -74,9 +74,11 @@ Status check_tensors(const Config& config, const TensorTable& tensors, Naming na
 // apart. Within each head: GGUF row 2j + i is HF row i * head_dim / 2 + j.
 bool has_paired_rows_in_gguf(const Config& config, std::string_view hf_name);
 
-// Copies `rows` rows of `row_bytes` bytes in the other order. `rows` is a multiple of `head_dim`;
+// Where such a matrix in a GGUF file has Hugging Face's row `hf_row`.
+int64_t gguf_row_of(int64_t hf_row, int64_t head_dim);
+
+// Copies `rows` rows of `row_bytes` bytes from Hugging Face's order to GGUF's. `rows` is a multiple of `head_dim`;
 // the buffers do not overlap.
 void rows_hf_to_gguf(const void* src, void* dst, int64_t rows, size_t row_bytes, int64_t head_dim);
-void rows_gguf_to_hf(const void* src, void* dst, int64_t rows, size_t row_bytes, int64_t head_dim);
 
 }  // namespace ponder
