@@ -14,15 +14,10 @@
 #include "core/thread_pool.h"
 #include "engine/engine.h"
 #include "model/model.h"
-#include "text/chat_template.h"
+#include "text/chat_format.h"
 #include "text/reasoning.h"
-#include "text/tokenizer.h"
 
 namespace ponder {
-
-struct ChatMessage {
-  std::string role, content;  // "user" or "assistant"; thinking is not kept (R1's usage rules)
-};
 
 // What `/set` changes. The sampling defaults are those that R1's authors recommend.
 struct ChatSettings {
@@ -57,28 +52,23 @@ class Chat {
                     const std::function<bool()>& stop);
 
   ChatSettings settings;
-  std::vector<ChatMessage> messages;
+  std::vector<ChatMessage> messages;  // thinking is not kept (R1's usage rules)
 
   const Model& model() const { return model_; }
   const std::string& path() const { return path_; }
-  const std::string& template_source() const { return tokenizer_.chat_template(); }
+  const std::string& template_source() const { return format_.tokenizer().chat_template(); }
   int64_t context() const { return context_; }
-  // A vocabulary of symbols (text/symbol_vocab.h) rather than of words.
-  bool symbols() const { return tokenizer_.id_of("<assistant>") >= 0; }
-  // Whether the model marks its thinking.
-  bool can_think() const;
+  bool symbols() const { return format_.symbols(); }
+  bool can_think() const { return format_.can_think(); }
 
  private:
-  Chat(std::string path, Model model, Tokenizer tokenizer, int threads);
-  // The ids of the whole conversation with `text` as its last turn, without the first `dropped` messages.
-  Result<std::vector<int32_t>> prompt(const std::string& text, size_t dropped,
-                                      bool* thinking) const;
-  std::vector<int32_t> stop_ids() const;
+  Chat(std::string path, Model model, ChatFormat format, int threads);
+  // The whole conversation with `text` as its last turn, without the first `dropped` messages.
+  Result<ChatPrompt> prompt(const std::string& text, size_t dropped) const;
 
   std::string path_;
   Model model_;
-  Tokenizer tokenizer_;
-  std::optional<ChatTemplate> template_;
+  ChatFormat format_;
   ThreadPool pool_;
   std::unique_ptr<Engine> engine_;
   int64_t context_ = 0;

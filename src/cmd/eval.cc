@@ -79,13 +79,14 @@ Status eval_task(const Options& o, const Task& task) {
   settings.sampling.top_p = o.top_p;
   settings.sampling.max_new_tokens = o.max_tokens;
   settings.sampling.seed = o.seed;
-  settings.sampling.stop_ids = {loaded.tokenizer.eos_id()};
+  ASSIGN_OR_RETURN(const ChatFormat format, ChatFormat::load(o.model, loaded.tokenizer));
+  settings.sampling.stop_ids = format.stop_ids(loaded.model.config().eos_ids);
   settings.ks = {o.samples};
   const auto progress = [&](size_t done, size_t total) {
     if (output_is_terminal()) fmt::print(stderr, "\r\x1b[K{} of {} problems", done, total);
   };
   ASSIGN_OR_RETURN(const EvalReport report,
-                   evaluate(*engine, loaded.tokenizer, task, problems, settings, progress));
+                   evaluate(*engine, format, task, problems, settings, progress));
   if (output_is_terminal()) fmt::print(stderr, "\r\x1b[K");
   const Estimate& cons = report.cons_at.front().second;
   if (o.json != "-") {

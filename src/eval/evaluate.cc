@@ -51,18 +51,15 @@ Status summarize(EvalReport& report, const EvalSettings& settings) {
 
 }  // namespace
 
-std::string task_prompt(std::string_view question) {
-  return "<bos><user>" + std::string(question) + "<assistant>";
-}
-
-Result<EvalReport> evaluate(Engine& engine, const Tokenizer& tokenizer, const Task& task,
+Result<EvalReport> evaluate(Engine& engine, const ChatFormat& format, const Task& task,
                             std::span<const Problem> problems, const EvalSettings& settings,
                             const EvalProgress& progress) {
   if (problems.empty()) return invalid("evaluation: there are no problems");
   std::vector<RequestId> requests;
   for (size_t p = 0; p < problems.size(); ++p) {
     Request request;
-    request.prompt = tokenizer.encode(task_prompt(problems[p].prompt), {.add_special = false});
+    ASSIGN_OR_RETURN(ChatPrompt prompt, format.question(problems[p].prompt));
+    request.prompt = std::move(prompt.ids);
     request.n = static_cast<int32_t>(settings.samples);
     request.sampling = settings.sampling;
     request.key = settings.key + p * static_cast<uint64_t>(settings.samples);
@@ -83,7 +80,7 @@ Result<EvalReport> evaluate(Engine& engine, const Tokenizer& tokenizer, const Ta
       report.rows[p].problem = problems[p];
       for (const Answer& answer : output.answers) {
         if (answer.reason == FinishReason::kError) return invalid("sampling: " + answer.error);
-        report.rows[p].samples.push_back(graded(answer, tokenizer, task, problems[p]));
+        report.rows[p].samples.push_back(graded(answer, format.tokenizer(), task, problems[p]));
       }
     }
     if (progress && done != before) progress(done, problems.size());

@@ -14,13 +14,9 @@
 #include "engine/engine.h"
 #include "eval/estimators.h"
 #include "eval/task.h"
-#include "text/tokenizer.h"
+#include "text/chat_format.h"
 
 namespace ponder {
-
-// How a question of a procedural task is put to a model of the symbol vocabulary; its answer
-// follows.
-std::string task_prompt(std::string_view question);
 
 struct EvalSettings {
   int64_t samples = 1;
@@ -53,7 +49,8 @@ struct EvalReport {
 // Called now and then with the problems finished so far.
 using EvalProgress = std::function<void(size_t done, size_t total)>;
 
-Result<EvalReport> evaluate(Engine& engine, const Tokenizer& tokenizer, const Task& task,
+// Questions are put as `format` puts them.
+Result<EvalReport> evaluate(Engine& engine, const ChatFormat& format, const Task& task,
                             std::span<const Problem> problems, const EvalSettings& settings,
                             const EvalProgress& progress = {});
 

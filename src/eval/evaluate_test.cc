@@ -10,10 +10,6 @@
 namespace ponder {
 namespace {
 
-TEST(TaskPrompt, IsTheDialogueOfTheSymbolVocabulary) {
-  EXPECT_EQ(task_prompt("1+2=?"), "<bos><user>1+2=?<assistant>");
-}
-
 struct EvaluateTest : testing::Test {
   EvaluateTest() {
     Config config = tiny_config(64);
@@ -34,12 +30,14 @@ struct EvaluateTest : testing::Test {
                                  const EvalProgress& progress = {}) {
     ThreadPool pool(threads);
     auto engine = std::move(Engine::create(*model, pool, {max_batch, 32, pages})).value();
-    return evaluate(*engine, tokenizer, task, problems, settings, progress);
+    return evaluate(*engine, format, task, problems, settings, progress);
   }
 
   Tokenizer tokenizer = std::move(Tokenizer::load_json(symbol_tokenizer_json(SymbolNumbers::kWhole),
                                                        symbol_tokenizer_config_json()))
                             .value();
+  ChatFormat format{tokenizer,
+                    std::move(ChatTemplate::from_config(symbol_tokenizer_config_json())).value()};
   const Task& task = *find_task("chain");
   std::unique_ptr<Model> model;
   std::vector<Problem> problems;
@@ -129,7 +127,7 @@ TEST_F(EvaluateTest, RightAnswersAndVotesCount) {
   even.grade = even_length;
   ThreadPool pool(1);
   auto engine = std::move(Engine::create(*model, pool, {64, 32, 128})).value();
-  const auto report = evaluate(*engine, tokenizer, even, problems, settings);
+  const auto report = evaluate(*engine, format, even, problems, settings);
   ASSERT_TRUE(report.ok());
   double right = 0, majority = 0;
   for (const EvalRow& row : report->rows) {

@@ -21,10 +21,6 @@ constexpr std::pair<const char*, const char*> kSpecialTokens[] = {
     {"mask_token", "mask"},
 };
 
-struct Sources {
-  std::optional<std::string> main, tool_use;
-};
-
 // The text of a token that a configuration gives as a string or as an AddedToken's object.
 std::optional<std::string> token_text(const Value* token) {
   if (token != nullptr && token->is_dict()) token = token->as_dict().find("content");
@@ -42,6 +38,8 @@ Result<Value> read_config(const std::filesystem::path& path) {
   if (!config->is_dict()) return invalid(path.string() + ": expected an object");
   return *config;
 }
+
+using Sources = ChatTemplate::Sources;
 
 // The template, or the named templates, of a tokenizer_config.json.
 Result<Sources> sources_of(const Value& config) {
@@ -80,6 +78,40 @@ Result<ChatTemplate> ChatTemplate::from_text(std::string_view source) {
   return ChatTemplate(std::move(main));
 }
 
+Result<ChatTemplate> ChatTemplate::from_sources(const Sources& sources, const Value& config,
+                                                const Value& token_map) {
+  ASSIGN_OR_RETURN(ChatTemplate out, from_text(*sources.main));
+  if (sources.tool_use) {
+    Result<jinja::Template> tool_use = jinja::Template::parse(*sources.tool_use);
+    if (!tool_use.ok()) return tool_use.status().with_prefix("tool_use");
+    out.tool_use_.push_back(std::move(*tool_use));
+  }
+  for (const auto& [name, unused] : kSpecialTokens) {
+    std::optional<std::string> text = token_text(config.as_dict().find(name));
+    if (!text) text = token_text(token_map.as_dict().find(name));
+    if (text) out.special_tokens_.emplace_back(name, std::move(*text));
+  }
+  return out;
+}
+
+Result<ChatTemplate> ChatTemplate::from_config(std::string_view tokenizer_config,
+                                               std::string_view jinja) {
+  ASSIGN_OR_RETURN(const Value none, Value::from_json("{}"));
+  Value config = none;
+  if (!tokenizer_config.empty()) {
+    ASSIGN_OR_RETURN(config, Value::from_json(tokenizer_config));
+    if (!config.is_dict()) return invalid("tokenizer_config.json: expected an object");
+  }
+  Sources sources;
+  if (jinja.empty()) {
+    ASSIGN_OR_RETURN(sources, sources_of(config));
+  } else {
+    sources.main = std::string(jinja);
+  }
+  if (!sources.main) return missing("tokenizer_config.json");
+  return from_sources(sources, config, none);
+}
+
 Result<ChatTemplate> ChatTemplate::from_folder(const std::string& folder) {
   const std::filesystem::path path(folder);
   const std::filesystem::path config_path = path / "tokenizer_config.json";
@@ -95,18 +127,8 @@ Result<ChatTemplate> ChatTemplate::from_folder(const std::string& folder) {
   }
   if (!sources.ok()) return sources.status().with_prefix(where);
   if (!sources->main) return missing(folder);
-  Result<ChatTemplate> out = from_text(*sources->main);
+  Result<ChatTemplate> out = from_sources(*sources, config, token_map);
   if (!out.ok()) return out.status().with_prefix(where);
-  if (sources->tool_use) {
-    Result<jinja::Template> tool_use = jinja::Template::parse(*sources->tool_use);
-    if (!tool_use.ok()) return tool_use.status().with_prefix(where + ": tool_use");
-    out->tool_use_.push_back(std::move(*tool_use));
-  }
-  for (const auto& [name, unused] : kSpecialTokens) {
-    std::optional<std::string> text = token_text(config.as_dict().find(name));
-    if (!text) text = token_text(token_map.as_dict().find(name));
-    if (text) out->special_tokens_.emplace_back(name, std::move(*text));
-  }
   return out;
 }
 

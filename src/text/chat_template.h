@@ -2,6 +2,7 @@
 // model reads. Applied as transformers' apply_chat_template does.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,10 @@ class ChatTemplate {
   // with tools). Special tokens from tokenizer_config.json, and for those that it leaves out from
   // special_tokens_map.json. kNotFound if there is no template.
   static Result<ChatTemplate> from_folder(const std::string& folder);
+
+  // The contents of those files; `jinja` is chat_template.jinja's, or empty.
+  static Result<ChatTemplate> from_config(std::string_view tokenizer_config,
+                                          std::string_view jinja = {});
 
   // tokenizer.chat_template (and .tool_use), and the tokens whose ids tokenizer.ggml.* names.
   static Result<ChatTemplate> from_gguf(const GgufMetadata& metadata);
@@ -48,7 +53,15 @@ class ChatTemplate {
     return special_tokens_;
   }
 
+  // The texts that a configuration holds.
+  struct Sources {
+    std::optional<std::string> main, tool_use;
+  };
+
  private:
+  // REQUIRES: sources.main
+  static Result<ChatTemplate> from_sources(const Sources& sources, const jinja::Value& config,
+                                           const jinja::Value& token_map);
   explicit ChatTemplate(jinja::Template main) : main_(std::move(main)) {}
 
   jinja::Template main_;

@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "eval/evaluate.h"
 #include "io/jsonl.h"
 
 namespace ponder {
@@ -14,10 +13,10 @@ std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text)
   return tokenizer.encode(text, {.add_special = false});
 }
 
-Document solved(const Tokenizer& tokenizer, const std::string& prompt,
+Document joined(const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                 const std::string& completion, bool mask_prompt) {
   Document out;
-  out.ids = encode(tokenizer, prompt);
+  out.ids = std::move(prompt);
   const size_t prompt_size = out.ids.size();
   const std::vector<int32_t> rest = encode(tokenizer, completion);
   out.ids.insert(out.ids.end(), rest.begin(), rest.end());
@@ -25,9 +24,19 @@ Document solved(const Tokenizer& tokenizer, const std::string& prompt,
   return out;
 }
 
+// A question and its answer, with the end of the turn.
+Result<Document> solved(const ChatFormat& format, const std::string& question,
+                        const std::string& answer, bool mask_prompt) {
+  ASSIGN_OR_RETURN(ChatPrompt prompt, format.question(question));
+  Document out = joined(format.tokenizer(), std::move(prompt.ids), answer, mask_prompt);
+  out.ids.push_back(format.tokenizer().eos_id());
+  return out;
+}
+
 // A drill ("37+8=" -> "45;") stands by itself, without the marks of a dialogue.
 Document drill(const Tokenizer& tokenizer, const Example& example, bool mask_prompt) {
-  return solved(tokenizer, "<bos>" + example.prompt, example.completion, mask_prompt);
+  return joined(tokenizer, encode(tokenizer, "<bos>" + example.prompt), example.completion,
+                mask_prompt);
 }
 
 }  // namespace
@@ -59,10 +68,10 @@ TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus) {
   return p;
 }
 
-GeneratedCorpus::GeneratedCorpus(const Recipe& recipe, const Stage& stage,
-                                 const Tokenizer& tokenizer, uint64_t seed)
+GeneratedCorpus::GeneratedCorpus(const Recipe& recipe, const Stage& stage, const ChatFormat& format,
+                                 uint64_t seed)
     : task_(task_of(recipe)),
-      tokenizer_(tokenizer),
+      format_(format),
       mixed_(task_params(recipe.task, recipe.corpus)),
       drills_(mixed_),
       drill_phase_(recipe.corpus.drill_phase),
@@ -75,12 +84,11 @@ Result<Document> GeneratedCorpus::document(uint64_t index, double progress) cons
   const TaskParams& params = progress < drill_phase_ ? drills_ : mixed_;
   ASSIGN_OR_RETURN(const Example example, task_.make_example(params, seed_, index));
   const bool is_drill = !example.completion.starts_with("<");
-  if (is_drill) return drill(tokenizer_, example, mask_prompt_);
-  return solved(tokenizer_, task_prompt(example.prompt), example.completion + "<eos>",
-                mask_prompt_);
+  if (is_drill) return drill(format_.tokenizer(), example, mask_prompt_);
+  return solved(format_, example.prompt, example.completion, mask_prompt_);
 }
 
-Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer,
+Result<std::vector<Document>> read_documents(const std::string& path, const ChatFormat& format,
                                              bool mask_prompt, int64_t max_tokens) {
   ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(path));
   const auto text_of = [](const nlohmann::json& row, const char* key) {
@@ -99,9 +107,12 @@ Result<std::vector<Document>> read_documents(const std::string& path, const Toke
     if (text.empty() && (prompt.empty() || answer.empty())) {
       return invalid(where + R"(: expected strings "prompt" and "completion", or "text")");
     }
-    out.push_back(text.empty()
-                      ? solved(tokenizer, task_prompt(prompt), answer + "<eos>", mask_prompt)
-                      : solved(tokenizer, "", text, false));
+    if (text.empty()) {
+      ASSIGN_OR_RETURN(Document document, solved(format, prompt, answer, mask_prompt));
+      out.push_back(std::move(document));
+    } else {
+      out.push_back(joined(format.tokenizer(), {}, text, false));
+    }
     const auto size = static_cast<int64_t>(out.back().ids.size());
     if (size < 2) return invalid(where + ": the text has fewer than two tokens");
     if (out.back().scored_from >= size) return invalid(where + ": the completion has no tokens");

@@ -8,7 +8,7 @@
 
 #include "core/status.h"
 #include "eval/task.h"
-#include "text/tokenizer.h"
+#include "text/chat_format.h"
 #include "train/recipe.h"
 
 namespace ponder {
@@ -26,13 +26,13 @@ TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus);
 // the first phase, then the mixture. A pure function of its arguments.
 class GeneratedCorpus {
  public:
-  GeneratedCorpus(const Recipe& recipe, const Stage& stage, const Tokenizer& tokenizer,
+  GeneratedCorpus(const Recipe& recipe, const Stage& stage, const ChatFormat& format,
                   uint64_t seed);
   Result<Document> document(uint64_t index, double progress) const;
 
  private:
   const Task& task_;
-  const Tokenizer& tokenizer_;
+  const ChatFormat& format_;
   TaskParams mixed_, drills_;
   double drill_phase_;
   bool mask_prompt_;
@@ -40,10 +40,10 @@ class GeneratedCorpus {
 };
 
 // All rows of a jsonl file: {"prompt", "completion"} (the prompt is put to the model as
-// task_prompt() does, and masked if `mask_prompt`; "answer" is another name for "completion") or
+// ChatFormat does, and masked if `mask_prompt`; "answer" is another name for "completion") or
 // {"text"} (scored whole). kInvalid names file, line and key; kExhausted a document over
 // `max_tokens`.
-Result<std::vector<Document>> read_documents(const std::string& path, const Tokenizer& tokenizer,
+Result<std::vector<Document>> read_documents(const std::string& path, const ChatFormat& format,
                                              bool mask_prompt, int64_t max_tokens);
 
 }  // namespace ponder

@@ -14,6 +14,10 @@ Tokenizer symbols() {
       .value();
 }
 
+ChatFormat format_of(const Tokenizer& tokenizer) {
+  return {tokenizer, std::move(ChatTemplate::from_config(symbol_tokenizer_config_json())).value()};
+}
+
 Recipe recipe_of(const std::string& task) {
   return std::move(parse_recipe("name = \"t\"\n[task]\nname = \"" + task +
                                 "\"\n[corpus]\ndrill_phase = 0.25\n"
@@ -25,10 +29,11 @@ std::string text_of(const Tokenizer& t, const Document& d) { return t.decode(d.i
 
 TEST(GeneratedCorpus, IsAPureFunctionOfItsArguments) {
   const Tokenizer tokenizer = symbols();
+  const ChatFormat format = format_of(tokenizer);
   for (const char* task : {"chain", "countdown"}) {
     const Recipe recipe = recipe_of(task);
-    const GeneratedCorpus a(recipe, recipe.stages[0], tokenizer, 5),
-        b(recipe, recipe.stages[0], tokenizer, 5), other(recipe, recipe.stages[0], tokenizer, 6);
+    const GeneratedCorpus a(recipe, recipe.stages[0], format, 5),
+        b(recipe, recipe.stages[0], format, 5), other(recipe, recipe.stages[0], format, 6);
     int different = 0;
     for (uint64_t i = 40; i-- > 0;) {
       const Document d = std::move(a.document(i, 0.5)).value();
@@ -42,8 +47,9 @@ TEST(GeneratedCorpus, IsAPureFunctionOfItsArguments) {
 
 TEST(GeneratedCorpus, DrillsComeFirstAndAloneThenTheMixture) {
   const Tokenizer tokenizer = symbols();
+  const ChatFormat format = format_of(tokenizer);
   const Recipe recipe = recipe_of("chain");
-  const GeneratedCorpus corpus(recipe, recipe.stages[0], tokenizer, 5);
+  const GeneratedCorpus corpus(recipe, recipe.stages[0], format, 5);
   const auto drills = [&](double progress) {
     int count = 0;
     for (uint64_t i = 0; i < 400; ++i) {
@@ -60,10 +66,11 @@ TEST(GeneratedCorpus, DrillsComeFirstAndAloneThenTheMixture) {
 
 TEST(GeneratedCorpus, TheLossIsOnAnswersAlone) {
   const Tokenizer tokenizer = symbols();
+  const ChatFormat format = format_of(tokenizer);
   Recipe recipe = recipe_of("chain");
-  const GeneratedCorpus masked(recipe, recipe.stages[0], tokenizer, 5);
+  const GeneratedCorpus masked(recipe, recipe.stages[0], format, 5);
   recipe.stages[0].mask_prompt = false;
-  const GeneratedCorpus whole(recipe, recipe.stages[0], tokenizer, 5);
+  const GeneratedCorpus whole(recipe, recipe.stages[0], format, 5);
   for (uint64_t i = 0; i < 60; ++i) {
     const Document d = std::move(masked.document(i, i < 10 ? 0 : 0.9)).value();
     const auto at = static_cast<std::ptrdiff_t>(d.scored_from);
@@ -87,7 +94,7 @@ struct ReadDocuments : testing::Test {
   Result<std::vector<Document>> read(const std::string& rows, bool mask = true,
                                      int64_t most = 100) {
     plant(folder / "rows.jsonl", rows);
-    return read_documents(folder / "rows.jsonl", tokenizer, mask, most);
+    return read_documents(folder / "rows.jsonl", format, mask, most);
   }
   void expect_refused(const std::string& rows, Code code, const std::string& part) {
     const auto got = read(rows);
@@ -98,6 +105,7 @@ struct ReadDocuments : testing::Test {
   }
   TestFolder folder;
   Tokenizer tokenizer = symbols();
+  const ChatFormat format = format_of(tokenizer);
 };
 
 TEST_F(ReadDocuments, PromptsWithCompletionsAndPlainText) {
@@ -126,7 +134,7 @@ TEST_F(ReadDocuments, BadRowsAreNamed) {
   expect_refused("\n\n", Code::kInvalid, "no rows");
   expect_refused("{\"text\": \"" + std::string(101, '+') + "\"}", Code::kExhausted,
                  "101 tokens, more than the model's context of 100");
-  const auto missing = read_documents(folder / "none.jsonl", tokenizer, true, 10);
+  const auto missing = read_documents(folder / "none.jsonl", format, true, 10);
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.status().code(), Code::kNotFound);
 }

@@ -31,9 +31,10 @@ Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name
                    make_engine(model, pool, s.problems * s.samples, 64, s.max_tokens));
   EvalSettings settings;
   settings.samples = s.samples;
-  settings.sampling = sampling_of(tokenizer, seed, s.temperature, s.top_p, s.max_tokens);
+  settings.sampling =
+      sampling_of(format, model.config(), seed, s.temperature, s.top_p, s.max_tokens);
   settings.ks = s.ks;
-  ASSIGN_OR_RETURN(EvalReport report, evaluate(*engine, tokenizer, task, problems, settings));
+  ASSIGN_OR_RETURN(EvalReport report, evaluate(*engine, format, task, problems, settings));
   ++progress.global_step;
   nlohmann::json row = {{"eval", name},
                         {"pass@1", report.pass1.mean},

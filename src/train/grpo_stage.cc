@@ -53,14 +53,15 @@ Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64
   const double start = seconds_now();
   const TaskParams params = task_params(t.recipe.task, t.recipe.corpus);
   const SamplingParams sampling =
-      sampling_of(t.tokenizer, t.seed_of("answers"), s.temperature, 1.0, cap);
+      sampling_of(t.format, t.model.config(), t.seed_of("answers"), s.temperature, 1.0, cap);
   std::vector<RequestId> requests;
   for (int64_t j = 0; j < s.prompts_per_rollout; ++j) {
     const auto number = static_cast<uint64_t>(index * s.prompts_per_rollout + j);
     ASSIGN_OR_RETURN(Problem problem, task_of(t.recipe).make_problem(
                                           params, Split::kTrain, t.seed_of("problems"), number));
     Request request;
-    request.prompt = t.tokenizer.encode(task_prompt(problem.prompt), {.add_special = false});
+    ASSIGN_OR_RETURN(ChatPrompt prompt, t.format.question(problem.prompt));
+    request.prompt = std::move(prompt.ids);
     request.n = static_cast<int32_t>(s.group);
     request.sampling = sampling;
     request.key = number * static_cast<uint64_t>(s.group);

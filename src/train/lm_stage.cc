@@ -17,10 +17,10 @@ class Documents {
     Documents out;
     out.seed_ = t.seed_of("documents");
     if (stage.data.empty()) {
-      out.generated_ = std::make_unique<GeneratedCorpus>(t.recipe, stage, t.tokenizer, out.seed_);
+      out.generated_ = std::make_unique<GeneratedCorpus>(t.recipe, stage, t.format, out.seed_);
       return out;
     }
-    ASSIGN_OR_RETURN(out.rows_, read_documents(stage.data, t.tokenizer, stage.mask_prompt,
+    ASSIGN_OR_RETURN(out.rows_, read_documents(stage.data, t.format, stage.mask_prompt,
                                                t.model.config().max_position_embeddings));
     return out;
   }

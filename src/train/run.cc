@@ -24,9 +24,9 @@ namespace fs = std::filesystem;
 constexpr const char* kMetrics = "/metrics.jsonl";
 constexpr const char* kCompletions = "/completions.jsonl";
 
-// The two files of a tokenizer, as they will lie beside the trained model.
+// The files of a tokenizer, as they will lie beside the trained model.
 struct TokenizerFiles {
-  std::string tokenizer_json, tokenizer_config_json;
+  std::string tokenizer_json, tokenizer_config_json, chat_template;  // the last two may be empty
 };
 
 Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
@@ -34,13 +34,24 @@ Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
     const bool whole = recipe.tokenizer.numbers == "whole";
     return TokenizerFiles{
         symbol_tokenizer_json(whole ? SymbolNumbers::kWhole : SymbolNumbers::kDigits),
-        symbol_tokenizer_config_json()};
+        symbol_tokenizer_config_json(), ""};
   }
   TokenizerFiles out;
   ASSIGN_OR_RETURN(out.tokenizer_json, read_file(recipe.model.path + "/tokenizer.json"));
   Result<std::string> config = read_file(recipe.model.path + "/tokenizer_config.json");
   if (config.ok()) out.tokenizer_config_json = *config;
+  Result<std::string> chat_template = read_file(recipe.model.path + "/chat_template.jinja");
+  if (chat_template.ok()) out.chat_template = *chat_template;
   return out;
+}
+
+// Without a template the model continues texts.
+Result<ChatFormat> make_format(const TokenizerFiles& files, const Tokenizer& tokenizer) {
+  Result<ChatTemplate> found =
+      ChatTemplate::from_config(files.tokenizer_config_json, files.chat_template);
+  if (found.ok()) return ChatFormat(tokenizer, std::move(found).value());
+  if (found.status().code() != Code::kNotFound) return found.status();
+  return ChatFormat(tokenizer, std::nullopt);
 }
 
 // The model of a folder; new weights if it has a config.json and none.
@@ -210,6 +221,9 @@ Status write_results(Trainer& t, const TokenizerFiles& files, double wall) {
     RETURN_IF_ERROR(
         write_file_atomic(folder + "/tokenizer_config.json", files.tokenizer_config_json));
   }
+  if (!files.chat_template.empty()) {
+    RETURN_IF_ERROR(write_file_atomic(folder + "/chat_template.jinja", files.chat_template));
+  }
   t.summary.weights_hash = t.model.weights_hash();
   ASSIGN_OR_RETURN(nlohmann::json phases, phase_seconds(out));
   nlohmann::json evals = nlohmann::json::object();
@@ -292,13 +306,13 @@ Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool
   return Engine::create(model, pool, options);
 }
 
-SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature,
-                           double top_p, int64_t max_tokens) {
+SamplingParams sampling_of(const ChatFormat& format, const Config& config, uint64_t seed,
+                           double temperature, double top_p, int64_t max_tokens) {
   SamplingParams p;
   p.temperature = temperature;
   p.top_p = top_p;
   p.max_new_tokens = static_cast<int32_t>(max_tokens);
-  p.stop_ids = {tokenizer.eos_id()};
+  p.stop_ids = format.stop_ids(config.eos_ids);
   p.seed = seed;
   return p;
 }
@@ -371,6 +385,7 @@ Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
   ASSIGN_OR_RETURN(const TokenizerFiles files, tokenizer_files(recipe));
   ASSIGN_OR_RETURN(Tokenizer tokenizer,
                    Tokenizer::load_json(files.tokenizer_json, files.tokenizer_config_json));
+  ASSIGN_OR_RETURN(ChatFormat format, make_format(files, tokenizer));
   ASSIGN_OR_RETURN(Model model, make_model(recipe, options.recipe_file, tokenizer));
   ASSIGN_OR_RETURN(const FileLock lock, prepare_directory(options, recipe_text));
   ASSIGN_OR_RETURN(JsonlLog metrics, JsonlLog::open(options.out + kMetrics));
@@ -381,6 +396,7 @@ Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
             observer,
             sha256_hex(recipe_text),
             std::move(tokenizer),
+            std::move(format),
             model,
             pool,
             Learner(model, pool),

@@ -9,7 +9,7 @@
 
 #include "engine/engine.h"
 #include "eval/evaluate.h"
-#include "text/tokenizer.h"
+#include "text/chat_format.h"
 #include "train/checkpoint.h"
 #include "train/corpus.h"
 #include "train/learner.h"
@@ -34,6 +34,7 @@ struct Trainer {
   const RunObserver& observer;
   std::string recipe_hash;
   Tokenizer tokenizer;
+  ChatFormat format;  // how questions are put to the model
   Model& model;
   ThreadPool& pool;
   Learner learner;
@@ -69,8 +70,9 @@ struct Trainer {
 Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool, int64_t answers,
                                             int64_t prompt_tokens, int64_t max_tokens);
 
-SamplingParams sampling_of(const Tokenizer& tokenizer, uint64_t seed, double temperature,
-                           double top_p, int64_t max_tokens);
+// Answers end at whatever ends a turn of the model.
+SamplingParams sampling_of(const ChatFormat& format, const Config& config, uint64_t seed,
+                           double temperature, double top_p, int64_t max_tokens);
 
 int64_t peak_memory_bytes();  // of this process
 
