@@ -17,7 +17,7 @@ PONDER = str(BUILD / "ponder")
 SANITIZED = BUILD.name in ("asan", "tsan")  # no limits on addresses there
 TINY = HERE / "tiny.toml"
 SKIPPED = 77
-TIMEOUT_SECONDS = 600
+TIMEOUT_SECONDS = 3600 if SANITIZED else 600
 
 
 def require_program():
