@@ -44,6 +44,10 @@ enum class DType : uint8_t {
   kQ1_0,
   kQ2_0,
   kF8_E4M3,
+  kGPTQ2,
+  kGPTQ3,
+  kGPTQ4,
+  kGPTQ8,
 };
 
 // bfloat16 is the upper half of a float32; rounding is to nearest, ties to even; NaN stays NaN.

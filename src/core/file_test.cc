@@ -11,6 +11,8 @@
 #include <fstream>
 #include <vector>
 
+#include "core/test_folder.h"
+
 namespace ponder {
 namespace {
 
@@ -205,7 +207,7 @@ TEST_F(FileTest, MakesDirectories) {
 }
 
 TEST(FileLock, OneHolderAtATime) {
-  const std::string path = testing::TempDir() + "/file_lock_test.d";
+  const std::string path = test_path("file_lock_test.d");
   ASSERT_TRUE(make_directories(path).ok());
   {
     const auto held = FileLock::acquire(path);

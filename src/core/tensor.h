@@ -31,9 +31,17 @@ enum class Layout : uint8_t {
   kRows,    // (rows, cols) row after row in the blocks of a file, which may be mapped and unaligned
 };
 
+// The groups of inputs whose codes share a scale and a zero point (quant/gptq.h).
+struct InputGroups {
+  int64_t size = 0;  // inputs in a group; the last may have fewer
+  int64_t count = 0;
+  const int32_t* of_input = nullptr;  // (cols); null: input / size
+  bool half_scales = true;            // float16, else float32
+};
+
 // A parameter (rows = outputs, cols = inputs; a vector has rows 1). Views into the model's buffers.
 // `grad` has the layout of `data` and is null while nothing trains this weight; gradients are
-// always float32.
+// always float32. `groups` belongs to the types of GPTQ.
 struct Weight {
   void* data = nullptr;
   float* grad = nullptr;
@@ -41,6 +49,7 @@ struct Weight {
   int64_t cols = 0;
   DType dtype = DType::kF32;
   Layout layout = Layout::kPlain;
+  const InputGroups* groups = nullptr;
 
   explicit operator bool() const { return data != nullptr; }
   float* f32() const { return static_cast<float*>(data); }

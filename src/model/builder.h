@@ -17,7 +17,8 @@ namespace ponder {
 struct Placement {
   DType dtype = DType::kF32;
   Layout layout = Layout::kPanels;
-  const std::byte* mapped = nullptr;  // kRows: where a file's map has it; null: rows of our own
+  const std::byte* mapped = nullptr;    // kRows: where a file's map has it; null: rows of our own
+  const InputGroups* groups = nullptr;  // of a GPTQ type
 };
 
 struct ModelBuilder {
@@ -32,7 +33,7 @@ struct ModelBuilder {
   // Points the fields of the model at its parameters; again after attach_gradients().
   static void bind(Model& model);
   static Status set_rope(Model& model, std::span<const float> divisors);
-  // The bytes of one parameter in file order: row-major, its own type.
+  // The bytes of one parameter in file order: row-major, its own type, float32 for FP8 and GPTQ.
   static std::vector<std::byte> file_bytes(const Weight& w);
   // Row-major float32 values into a float32 parameter.
   static void fill(const Weight& w, const float* values);

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "core/test_folder.h"
+
 namespace ponder {
 namespace {
 
@@ -285,7 +287,7 @@ TEST(Config, JsonRoundTrip) {
 
 // A GGUF file of the metadata alone.
 Result<Config> through_gguf(const GgufMetadata& metadata) {
-  const std::string path = testing::TempDir() + "ponder_config_test.gguf";
+  const std::string path = test_path("config_test.gguf");
   EXPECT_TRUE(write_gguf(path, metadata, {}).ok());
   ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
   return config_from_gguf(file);

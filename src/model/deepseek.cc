@@ -206,8 +206,9 @@ Tensor deepseek_forward(Ctx& cx, const Network& model, const Batch& batch) {
   Tensor x = embedding(cx, batch.ids, model.embed_tokens);
   note_residual(batch, x);
   for (int64_t i = 0; i < model.config.num_hidden_layers; ++i) {
-    x = decoder_layer(cx, step, model.deepseek[static_cast<size_t>(i)], i, x);
-    note_residual(batch, x);
+    x = next_residual(cx, batch, x, [&](const Tensor& in) {
+      return decoder_layer(cx, step, model.deepseek[static_cast<size_t>(i)], i, in);
+    });
   }
   return rms_norm(cx, x, model.norm, step.eps);
 }

@@ -37,21 +37,23 @@ Tensor dense_forward(Ctx& cx, const Network& model, const Batch& batch, QkvFunct
                              static_cast<float>(c.softmax_scale())};
   const float* rope =
       model.rope.rows(1 + *std::max_element(batch.positions.begin(), batch.positions.end()));
-  Tensor x = embedding(cx, batch.ids, model.embed_tokens);  // (T, hidden_size)
-  note_residual(batch, x);
-  for (size_t i = 0; i < model.dense.size(); ++i) {
+  const auto layer = [&](size_t i, const Tensor& in) {
     const DenseLayer& w = model.dense[i];
-    Tensor h = rms_norm(cx, x, w.input_layernorm, eps);
+    Tensor h = rms_norm(cx, in, w.input_layernorm, eps);
     const Qkv heads = qkv(cx, c, w, h, batch, rope);
     const KvLayer kv =
         batch.cache != nullptr ? batch.cache->layer(static_cast<int64_t>(i)) : KvLayer{};
     const Tensor mixed = attention(cx, heads.q, heads.k, heads.v, shape, batch.segments,
                                    batch.cache != nullptr ? &kv : nullptr);
-    x = add(cx, x, linear(cx, mixed, w.o_proj, optional(w.o_bias)));
+    const Tensor x = add(cx, in, linear(cx, mixed, w.o_proj, optional(w.o_bias)));
     h = rms_norm(cx, x, w.post_attention_layernorm, eps);
     const auto [gate, up] = linears(cx, h, {{w.gate_proj}, {w.up_proj}});
-    x = add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
-    note_residual(batch, x);
+    return add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
+  };
+  Tensor x = embedding(cx, batch.ids, model.embed_tokens);  // (T, hidden_size)
+  note_residual(batch, x);
+  for (size_t i = 0; i < model.dense.size(); ++i) {
+    x = next_residual(cx, batch, x, [&](const Tensor& in) { return layer(i, in); });
   }
   return rms_norm(cx, x, model.norm, eps);
 }

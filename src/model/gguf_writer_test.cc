@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "core/test_folder.h"
 #include "quant/format.h"
 
 namespace ponder {
@@ -48,10 +49,7 @@ Config deepseek() {
 
 class GgufWriter : public testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = testing::TempDir() + "ponder_gguf_writer_" + info->name() + ".gguf";
-  }
+  void SetUp() override { path_ = test_path("writer.gguf"); }
   void TearDown() override { std::filesystem::remove(path_); }
 
   static Model made(const Config& config) {

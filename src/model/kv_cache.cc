@@ -3,22 +3,33 @@
 #include <fmt/format.h>
 
 #include "model/config.h"
+#include "ops/kv_rows.h"
 
 namespace ponder {
 
-KvShape kv_shape(const Config& config) {
+namespace {
+
+// Floats of a page in one layer.
+int64_t page_floats(const KvShape& s) {
+  const int64_t values = s.value_dim > 0 ? kv_floats(s.type, KvCache::kPageKeys, s.value_dim) : 0;
+  return s.kv_heads * (kv_floats(s.type, KvCache::kPageKeys, s.key_dim) + values);
+}
+
+}  // namespace
+
+KvShape kv_shape(const Config& config, DType type, bool with_nextn) {
+  const int64_t layers = with_nextn ? config.all_layers() : config.num_hidden_layers;
   if (config.absorbs()) {
-    return {config.num_hidden_layers, 1, config.mla.kv_lora_rank + config.mla.qk_rope_head_dim, 0};
+    return {layers, 1, config.mla.kv_lora_rank + config.mla.qk_rope_head_dim, 0, type};
   }
   if (config.is_mla()) {
-    return {config.num_hidden_layers, config.num_attention_heads, config.head_dim,
-            config.mla.v_head_dim};
+    return {layers, config.num_attention_heads, config.head_dim, config.mla.v_head_dim, type};
   }
-  return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim, config.head_dim};
+  return {layers, config.num_key_value_heads, config.head_dim, config.head_dim, type};
 }
 
 int64_t KvCache::page_bytes(const KvShape& shape) {
-  return shape.layers * shape.floats_per_key() * kPageKeys * static_cast<int64_t>(sizeof(float));
+  return shape.layers * page_floats(shape) * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t KvCache::page_bytes(const Config& config) { return page_bytes(kv_shape(config)); }
@@ -26,9 +37,9 @@ int64_t KvCache::page_bytes(const Config& config) { return page_bytes(kv_shape(c
 Result<KvCache> KvCache::create(const KvShape& shape, int64_t pages) {
   PONDER_CHECK(pages > 0);
   KvCache cache;
-  cache.layers_ = shape.layers;
+  cache.shape_ = shape;
   cache.pages_ = pages;
-  cache.page_size_ = shape.floats_per_key() * kPageKeys;
+  cache.page_size_ = page_floats(shape);
   const size_t bytes = static_cast<size_t>(page_bytes(shape)) * static_cast<size_t>(pages);
   cache.data_ = allocate_pages(bytes);
   if (cache.data_ == nullptr) {
@@ -44,9 +55,14 @@ Result<KvCache> KvCache::create(const Config& config, int64_t pages) {
 }
 
 KvLayer KvCache::layer(int64_t index) const {
-  PONDER_CHECK(0 <= index && index < layers_);
+  PONDER_CHECK(0 <= index && index < shape_.layers);
   return {reinterpret_cast<float*>(data_.get()) + index * pages_ * page_size_, page_size_,
-          kPageKeys};
+          kPageKeys, shape_.type};
+}
+
+std::byte* KvCache::page_data(int64_t layer_index, int64_t page) const {
+  PONDER_CHECK(0 <= page && page < pages_);
+  return reinterpret_cast<std::byte*>(layer(layer_index).base + page * page_size_);
 }
 
 }  // namespace ponder

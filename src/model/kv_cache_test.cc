@@ -51,6 +51,21 @@ TEST(KvCache, AnyShapeOfKeysAndValues) {
   }
 }
 
+TEST(KvCache, OtherTypesTakeLess) {
+  const auto bytes = [](DType type) { return KvCache::page_bytes({2, 3, 64, 40, type}); };
+  constexpr int64_t kEntries = int64_t{2} * 3 * 64 * (64 + 40);
+  EXPECT_EQ(bytes(DType::kF32), kEntries * 4);
+  EXPECT_EQ(bytes(DType::kF16), kEntries * 2);
+  EXPECT_EQ(bytes(DType::kBF16), kEntries * 2);
+  EXPECT_EQ(bytes(DType::kQ8_0), kEntries + int64_t{2} * 3 * 64 * (2 + 2) * 4);
+  const auto cache = KvCache::create(KvShape{2, 3, 64, 40, DType::kF16}, 4);
+  ASSERT_TRUE(cache.ok());
+  EXPECT_EQ(cache->layer(1).type, DType::kF16);
+  EXPECT_EQ(cache->layer_page_bytes() * 2, bytes(DType::kF16));
+  EXPECT_EQ(cache->page_data(1, 3) - cache->page_data(0, 0), (4 + 3) * cache->layer_page_bytes());
+  EXPECT_EQ(static_cast<void*>(cache->page_data(1, 0)), cache->layer(1).base);
+}
+
 TEST(KvCache, MoreThanTheSystemHasIsAnError) {
   const auto cache = KvCache::create(config_of(), INT64_MAX / KvCache::page_bytes(config_of()));
   ASSERT_FALSE(cache.ok());

@@ -1,23 +1,23 @@
-// Weights from files: Hugging Face folders (safetensors) and GGUF. Nothing is read twice: each range of rows goes from the map
-// into its place, and what was repacked lets go of the map's memory.
+// Weights from files of any form. Nothing is read twice: each range of rows goes from the map into its
+// place, and what was repacked lets go of the map's memory.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
+#include <deque>
 #include <memory>
 #include <unordered_map>
 
 #include "core/file.h"
 #include "core/thread_pool.h"
-#include "io/ggml.h"
-#include "io/gguf.h"
-#include "io/quantization.h"
 #include "io/safetensors.h"
 #include "model/builder.h"
 #include "model/model_file.h"
 #include "ops/panels.h"
+#include "ops/panels_fp8.h"
+#include "ops/panels_gptq.h"
 #include "quant/format.h"
 
 namespace ponder {
@@ -25,31 +25,41 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 256;  // of a matrix, in one piece of a thread's work; whole panels
 
+// What a model keeps of its file.
+struct Kept {
+  ModelFile file;
+  std::deque<InputGroups> groups;  // of GPTQ matrices
+  std::deque<std::vector<int32_t>> group_of;
+};
+
 // What one parameter is read from.
 struct Origin {
   std::vector<SourcePart> parts;
   StoredTensor tensor;  // the parameter as the file has it, unless it is put together from parts
+  bool coded = false;   // codes and scales are tensors of their own
+  Placement placement;
 
   bool assembled() const { return parts.size() > 1 || parts[0].transposed; }
 };
 
 struct Source {
   const Config& config;
-  const TensorTable& tensors;
-  Naming naming;
+  const ModelFile& file;
 
   Result<Origin> origin_of(const TensorSpec& spec) const {
+    const TensorTable& tensors = file.tensors();
     Origin out;
-    ASSIGN_OR_RETURN(out.parts, find_source(config, spec, tensors, naming));
+    ASSIGN_OR_RETURN(out.parts, find_source(config, spec, tensors, file.naming()));
     for (const SourcePart& part : out.parts) {
       RETURN_IF_ERROR(tensors.get(part.tensor->name).status());  // its type has a decoder
     }
-    if (!out.assembled()) out.tensor = view_of(out.parts[0]);
+    out.coded = file.is_coded(*out.parts[0].tensor);
+    if (!out.coded && !out.assembled()) out.tensor = view_of(out.parts[0]);
     return out;
   }
   // Whether the file has this matrix's rows in another order than Hugging Face.
   bool reordered(const std::string& hf_name) const {
-    return naming == Naming::kGguf && has_paired_rows_in_gguf(config, hf_name);
+    return file.naming() == Naming::kGguf && has_paired_rows_in_gguf(config, hf_name);
   }
 };
 
@@ -80,6 +90,40 @@ Placement place(const Source& source, const TensorSpec& spec, const Origin& orig
   if (packs(dtype) && !is_looked_up(source.config, spec.name)) return {dtype, Layout::kPanels};
   if (dtype == DType::kF64) return {};
   return {dtype, Layout::kRows, source.reordered(spec.name) ? nullptr : tensor.bytes.data()};
+}
+
+// Codes stay what they are.
+Placement place_coded(const MatrixReader& matrix, Kept& kept) {
+  if (matrix.fp8() != nullptr) return {DType::kF8_E4M3, Layout::kPanels};
+  if (matrix.gptq() == nullptr) return {};
+  InputGroups& groups = kept.groups.emplace_back(input_groups(*matrix.gptq()));
+  if (groups.of_input != nullptr) {
+    groups.of_input = kept.group_of.emplace_back(matrix.gptq()->group_of).data();
+  }
+  return {gptq_dtype(matrix.gptq()->bits), Layout::kPanels, nullptr, &groups};
+}
+
+// A matrix of codes into panels of codes or of float32.
+Status load_coded(const MatrixReader& matrix, const Parameter& p, ThreadPool& pool) {
+  const Weight& w = p.weight;
+  constexpr int64_t kPanelsAtOnce = kRowsAtOnce / kPanelRows;
+  std::atomic<bool> works = true;
+  pool.run(panel_count(w.rows), kPanelsAtOnce, [&](int64_t first, int64_t last, int) {
+    const int64_t begin = first * kPanelRows, end = std::min(w.rows, last * kPanelRows);
+    if (w.groups != nullptr) {
+      gptq_to_panels(*matrix.gptq(), *w.groups, begin, end, w.data);
+    } else if (is_coded(w)) {
+      const Fp8Matrix& m = *matrix.fp8();
+      if (!fp8_to_panels(m.codes, m.scales.data(), begin, end, m.cols, w.data)) works = false;
+    } else {
+      std::vector<float> rows(static_cast<size_t>((end - begin) * w.cols));
+      matrix.read(begin, end, rows.data());
+      rows_to_panels(DType::kF32, rows.data(), begin, end, w.cols, w.data);
+    }
+  });
+  matrix.release();
+  if (works) return {};
+  return invalid(fmt::format("tensor {}: holds NaN or scales of 2^119 and more", p.name));
 }
 
 // Rows [begin, end) of a parameter, from the file into their place.
@@ -137,18 +181,24 @@ struct Piece {
 
 Status load_parameters(const Source& source, const Model& model,
                        const std::unordered_map<std::string, Origin>& origins) {
+  ThreadPool pool(0);
   std::vector<Piece> pieces;
   std::vector<const Origin*> from;
   for (size_t i = 0; i < model.parameters().size(); ++i) {
     const Parameter& p = model.parameters()[i];
     const Origin& origin = *from.emplace_back(&origins.at(p.name));
+    if (origin.coded) {
+      ASSIGN_OR_RETURN(const MatrixReader matrix,
+                       MatrixReader::open(source.file, {p.name, {p.weight.rows, p.weight.cols}}));
+      RETURN_IF_ERROR(load_coded(matrix, p, pool));
+      continue;
+    }
     if (p.weight.layout == Layout::kRows && p.weight.data == origin.tensor.bytes.data()) continue;
     const int64_t rows = p.weight.layout == Layout::kPlain ? p.weight.cols : p.weight.rows;
     const int64_t step = origin.assembled() ? rows : kRowsAtOnce;
     for (int64_t r = 0; r < rows; r += step) pieces.push_back({i, r, std::min(rows, r + step)});
   }
   std::vector<Status> errors(pieces.size());
-  ThreadPool pool(0);
   pool.run(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const Piece& piece = pieces[static_cast<size_t>(i)];
@@ -174,27 +224,9 @@ Config completed(Config config, const TensorTable& tensors, Naming naming, Model
   return config;
 }
 
-Result<Model> load_from(const Config& stated, const TensorTable& tensors, Naming naming,
-                        Model::Use use, std::span<const float> rope_divisors) {
-  const Config config = completed(stated, tensors, naming, use);
-  RETURN_IF_ERROR(check_tensors(config, tensors, naming));
-  const Source source{config, tensors, naming};
-  std::unordered_map<std::string, Origin> origins;
-  for (const TensorSpec& spec : expected_tensors(config)) {
-    ASSIGN_OR_RETURN(origins[spec.name], source.origin_of(spec));
-  }
-  ASSIGN_OR_RETURN(Model model, ModelBuilder::lay_out(config, [&](const TensorSpec& spec) {
-                     return place(source, spec, origins.at(spec.name), use);
-                   }));
-  RETURN_IF_ERROR(load_parameters(source, model, origins));
-  ModelBuilder::bind(model);
-  RETURN_IF_ERROR(ModelBuilder::set_rope(model, rope_divisors));
-  return model;
-}
-
 // GGUF's form of llama3 scaling: what to divide each rotary frequency by. Empty without the tensor.
-Result<std::vector<float>> rope_divisors_of(const GgufFile& file, const Config& config) {
-  const StoredTensor* factors = file.tensors().find("rope_freqs.weight");
+Result<std::vector<float>> rope_divisors_of(const TensorTable& tensors, const Config& config) {
+  const StoredTensor* factors = tensors.find("rope_freqs.weight");
   if (factors == nullptr) return std::vector<float>{};
   if (factors->elements() != config.rope_dim() / 2) {
     return invalid(
@@ -211,80 +243,48 @@ Result<std::vector<float>> rope_divisors_of(const GgufFile& file, const Config& 
   return divisors;
 }
 
-Result<Model> load_gguf(const std::string& path, Model::Use use) {
-  ASSIGN_OR_RETURN(GgufFile opened, GgufFile::open(path));
-  const auto file = std::make_shared<const GgufFile>(std::move(opened));
-  ASSIGN_OR_RETURN(const Config config, config_from_gguf(*file));
-  ASSIGN_OR_RETURN(const std::vector<float> divisors, rope_divisors_of(*file, config));
-  ASSIGN_OR_RETURN(Model model, load_from(config, file->tensors(), Naming::kGguf, use, divisors));
-  if (use == Model::Use::kInference) ModelBuilder::keep(model, file);
-  return model;
-}
-
-// A file from before GGUF has GGUF's names and, once opened, today's blocks.
-Result<Model> load_legacy(const std::string& path, Model::Use use) {
-  ASSIGN_OR_RETURN(LegacyFile opened, LegacyFile::open(path));
-  const auto file = std::make_shared<const LegacyFile>(std::move(opened));
-  ASSIGN_OR_RETURN(const Config config,
-                   config_from_gguf(GgufFile::of(file->metadata(), file->tensors())));
-  ASSIGN_OR_RETURN(Model model, load_from(config, file->tensors(), Naming::kGguf, use, {}));
-  if (use == Model::Use::kInference) ModelBuilder::keep(model, file);
-  return model;
-}
-
-// A folder of GPTQ or FP8 matrices: decoded to float32, which is what they stand for to the bit.
-Result<Model> load_decoded(const std::string& path, Model::Use use) {
-  ASSIGN_OR_RETURN(const ModelFile file, ModelFile::open(path));
+Result<Model> load_from(const std::shared_ptr<Kept>& kept, Model::Use use) {
+  const ModelFile& file = kept->file;
   const Config config = completed(file.config(), file.tensors(), file.naming(), use);
-  RETURN_IF_ERROR(check_tensors(config, file.tensors(), file.naming()));
-  ASSIGN_OR_RETURN(Model model,
-                   ModelBuilder::lay_out(config, [](const TensorSpec&) { return Placement{}; }));
-  const std::vector<TensorSpec> specs = expected_tensors(config);
-  std::unordered_map<std::string, const Weight*> weights;
-  for (const Parameter& p : model.parameters()) weights[p.name] = &p.weight;
-  ThreadPool pool(0);
-  for (const TensorSpec& spec : specs) {
-    ASSIGN_OR_RETURN(const MatrixReader reader, MatrixReader::open(file, spec));
-    const Weight& w = *weights.at(spec.name);
-    pool.run(reader.rows(), kRowsAtOnce, [&](int64_t begin, int64_t end, int) {
-      std::vector<float> rows(static_cast<size_t>((end - begin) * reader.cols()));
-      reader.read(begin, end, rows.data());
-      if (w.layout == Layout::kPanels) {
-        rows_to_panels(DType::kF32, rows.data(), begin, end, w.cols, w.data);
-      } else {
-        std::copy(rows.begin(), rows.end(), w.f32() + begin);
-      }
-    });
-    reader.release();
+  std::vector<float> divisors;
+  if (file.naming() == Naming::kGguf) {
+    ASSIGN_OR_RETURN(divisors, rope_divisors_of(file.tensors(), config));
   }
+  RETURN_IF_ERROR(check_tensors(config, file.tensors(), file.naming()));
+  const Source source{config, file};
+  std::unordered_map<std::string, Origin> origins;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    ASSIGN_OR_RETURN(Origin origin, source.origin_of(spec));
+    if (!origin.coded) {
+      origin.placement = place(source, spec, origin, use);
+    } else if (use == Model::Use::kInference) {
+      ASSIGN_OR_RETURN(const MatrixReader matrix, MatrixReader::open(file, spec));
+      origin.placement = place_coded(matrix, *kept);
+    }
+    origins[spec.name] = std::move(origin);
+  }
+  ASSIGN_OR_RETURN(Model model, ModelBuilder::lay_out(config, [&](const TensorSpec& spec) {
+                     return origins.at(spec.name).placement;
+                   }));
+  RETURN_IF_ERROR(load_parameters(source, model, origins));
   ModelBuilder::bind(model);
-  RETURN_IF_ERROR(ModelBuilder::set_rope(model, {}));
+  RETURN_IF_ERROR(ModelBuilder::set_rope(model, divisors));
+  if (use == Model::Use::kInference) ModelBuilder::keep(model, kept);
   return model;
 }
 
-Result<Model> load_folder(const std::string& path, Model::Use use) {
-  ASSIGN_OR_RETURN(const Quantization quantization, load_quantization(path));
-  if (quantization.method != QuantMethod::kNone) return load_decoded(path, use);
-  ASSIGN_OR_RETURN(const Config config, load_config(path));
-  ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::open(path));
-  const auto file = std::make_shared<const SafetensorsFile>(std::move(opened));
-  ASSIGN_OR_RETURN(Model model, load_from(config, file->tensors(), Naming::kHuggingFace, use, {}));
-  if (use == Model::Use::kInference) ModelBuilder::keep(model, file);
-  return model;
-}
-
-bool is_legacy(const std::string& path) {
-  const Result<MappedFile> map = MappedFile::open(path);
-  return map.ok() && LegacyFile::recognizes(map->bytes());
+Result<Model> load_any(const std::string& path, Model::Use use) {
+  ASSIGN_OR_RETURN(ModelFile file, ModelFile::open(path));
+  if (file.tensors().all().empty() && file.naming() == Naming::kHuggingFace) {
+    RETURN_IF_ERROR(SafetensorsFile::open(path).status());  // which says what is missing
+  }
+  return load_from(std::make_shared<Kept>(Kept{std::move(file), {}, {}}), use);
 }
 
 }  // namespace
 
 Result<Model> Model::load(const std::string& path, Use use) {
-  std::error_code error;
-  const bool folder = std::filesystem::is_directory(path, error);
-  const auto load = folder ? load_folder : is_legacy(path) ? load_legacy : load_gguf;
-  Result<Model> model = load(path, use);
+  Result<Model> model = load_any(path, use);
   if (!model.ok() && !model.status().message().starts_with(path))
     return model.status().with_prefix(path);
   return model;

@@ -22,9 +22,8 @@ namespace {
 constexpr size_t kAlign = 64;
 
 Result<size_t> stored_bytes(const Weight& w) {
-  return w.layout == Layout::kPanels
-             ? static_cast<size_t>(ponder::weight_bytes(w.dtype, w.rows, w.cols))
-             : bytes_for(w.dtype, w.rows * w.cols);
+  return w.layout == Layout::kPanels ? static_cast<size_t>(ponder::weight_bytes(w))
+                                     : bytes_for(w.dtype, w.rows * w.cols);
 }
 
 // Correction biases follow a rule of their own (update_correction_bias), not the gradient.
@@ -46,7 +45,7 @@ std::vector<float> values_of(const Weight& w, const float* data) {
 }  // namespace
 
 std::vector<std::byte> ModelBuilder::file_bytes(const Weight& w) {
-  const size_t size = *bytes_for(w.dtype, w.rows * w.cols);
+  const size_t size = *bytes_for(row_dtype(w), w.rows * w.cols);
   std::vector<std::byte> out(size);
   if (w.layout == Layout::kPanels) {
     panels_to_rows(w, 0, w.rows, out.data());
@@ -76,6 +75,7 @@ Result<Model> ModelBuilder::lay_out(const Config& config,
     const Placement placement = matrix ? place(spec) : Placement{DType::kF32, Layout::kPlain};
     w.layout = placement.layout;
     w.dtype = placement.dtype;
+    w.groups = placement.groups;
     w.data = const_cast<std::byte*>(placement.mapped);
     const int64_t block = format_of(w.dtype).block_values;
     if (w.cols % block != 0) {
@@ -267,9 +267,9 @@ std::vector<float> Model::parameter_values(const Weight& w) const {
 std::vector<float> Model::parameter_rows(const Weight& w, int64_t begin, int64_t end) const {
   PONDER_CHECK(w.layout != Layout::kPlain && 0 <= begin && begin <= end && end <= w.rows);
   const int64_t first = begin / kPanelRows * kPanelRows;
-  std::vector<std::byte> bytes(*bytes_for(w.dtype, (end - first) * w.cols));
+  std::vector<std::byte> bytes(*bytes_for(row_dtype(w), (end - first) * w.cols));
   panels_to_rows(w, first, end, bytes.data());
-  const Format& format = format_of(w.dtype);
+  const Format& format = format_of(row_dtype(w));
   const int64_t skipped = (begin - first) * w.cols / format.block_values * format.block_bytes;
   std::vector<float> out(static_cast<size_t>((end - begin) * w.cols));
   format.decode(bytes.data() + skipped, out.data(), (end - begin) * w.cols);

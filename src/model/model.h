@@ -2,6 +2,7 @@
 // decodes and trains alike.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -82,6 +83,21 @@ inline void note_residual(const Batch& batch, const Tensor& x) {
   if (batch.residuals != nullptr) batch.residuals->push_back(x);
 }
 
+// x = layer(x). Where nobody will look back, neither a tape nor an observer of the residual stream, the
+// layer's memory is given back at once: its result moves to where its input was.
+template <typename Layer>
+Tensor next_residual(Ctx& cx, const Batch& batch, const Tensor& x, const Layer& layer) {
+  if (cx.tape != nullptr || batch.residuals != nullptr) {
+    const Tensor y = layer(x);
+    note_residual(batch, y);
+    return y;
+  }
+  const Arena::Scope scope(cx.arena);
+  const Tensor y = layer(x);
+  std::copy(y.data, y.data + y.size(), x.data);
+  return x;
+}
+
 class Model {
  public:
   enum class Use : uint8_t {
@@ -145,7 +161,8 @@ class Model {
   // Copies the values of another model of the same shape (reference policies).
   void copy_weights(const Model& other);
 
-  // SHA-256 of every parameter's bytes in file order (row-major, its own type), in name order.
+  // SHA-256 of every parameter's bytes in file order (row-major, its own type; FP8 and GPTQ as the
+  // float32 numbers that they stand for), in name order.
   std::string weights_hash() const;
   // One parameter as row-major float32.
   std::vector<float> parameter_values(const Weight& w) const;

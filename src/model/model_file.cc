@@ -24,7 +24,29 @@ bool is_part_of_gptq(const std::string& name) {
   return name.ends_with(".qzeros") || name.ends_with(".scales") || name.ends_with(".g_idx");
 }
 
+int64_t fp8_blocks(int64_t n) { return (n + kFp8Block - 1) / kFp8Block; }
+
+// Rows [first, first + rows), first being that of a block, as a matrix of their own.
+Fp8Matrix rows_of(const Fp8Matrix& m, int64_t first, int64_t rows) {
+  const auto from = m.scales.begin() + first / kFp8Block * fp8_blocks(m.cols);
+  return {
+      rows, m.cols, m.codes + first * m.cols, {from, from + fp8_blocks(rows) * fp8_blocks(m.cols)}};
+}
+
+// to (cols, rows) from `from` (rows, cols).
+template <typename T>
+void transpose(const T* from, int64_t rows, int64_t cols, T* to) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) to[c * rows + r] = from[r * cols + c];
+  }
+}
+
 }  // namespace
+
+bool ModelFile::is_coded(const StoredTensor& tensor) const {
+  return (quantization_.method == QuantMethod::kGptq && has_gptq(*stored_, stem_of(tensor.name))) ||
+         has_fp8(*stored_, tensor.name);
+}
 
 Status ModelFile::list_tensors() {
   for (const StoredTensor& tensor : stored_->all()) {
@@ -114,26 +136,12 @@ Result<MatrixReader> MatrixReader::open(const ModelFile& file, const TensorSpec&
   if (file.quantization().method == QuantMethod::kGptq && has_gptq(file.stored(), stem)) {
     ASSIGN_OR_RETURN(GptqMatrix matrix, read_gptq(file.stored(), stem, file.quantization()));
     out.gptq_ = std::make_unique<GptqMatrix>(std::move(matrix));
+    out.mapped_ = file.stored().find(stem + ".qweight")->bytes;
     return out;
   }
   if (has_fp8(file.stored(), first.name)) {
-    ASSIGN_OR_RETURN(Fp8Matrix matrix, read_fp8(file.stored(), first.name));
     PONDER_CHECK(parts.size() == 1, spec.name);
-    if (plain) {
-      out.fp8_ = std::make_unique<Fp8Matrix>(std::move(matrix));
-      out.fp8_first_row_ = parts[0].first_row;
-      return out;
-    }
-    // Rows of the file are columns here.
-    std::vector<float> values(static_cast<size_t>(out.rows_ * out.cols_));
-    matrix.dequantize(parts[0].first_row, parts[0].first_row + parts[0].rows, values.data());
-    out.values_.resize(values.size());
-    for (int64_t r = 0; r < out.rows_; ++r) {
-      for (int64_t c = 0; c < out.cols_; ++c) {
-        out.values_[static_cast<size_t>(r * out.cols_ + c)] =
-            values[static_cast<size_t>(c * out.rows_ + r)];
-      }
-    }
+    RETURN_IF_ERROR(out.open_fp8(file, parts[0]));
     return out;
   }
   for (const SourcePart& part : parts) {
@@ -155,24 +163,44 @@ Result<MatrixReader> MatrixReader::open(const ModelFile& file, const TensorSpec&
   return out;
 }
 
+Status MatrixReader::open_fp8(const ModelFile& file, const SourcePart& part) {
+  ASSIGN_OR_RETURN(const Fp8Matrix whole, read_fp8(file.stored(), part.tensor->name));
+  const int64_t row_bytes = whole.cols;
+  mapped_ = part.tensor->bytes.subspan(static_cast<size_t>(part.first_row * row_bytes),
+                                       static_cast<size_t>(part.rows * row_bytes));
+  if (part.first_row % kFp8Block != 0) {
+    values_.resize(static_cast<size_t>(rows_ * cols_));
+    std::vector<float> values(values_.size());
+    whole.dequantize(part.first_row, part.first_row + part.rows, values.data());
+    if (part.transposed) {
+      transpose(values.data(), part.rows, whole.cols, values_.data());
+    } else {
+      values_.swap(values);
+    }
+    return {};
+  }
+  Fp8Matrix matrix = rows_of(whole, part.first_row, part.rows);
+  if (part.transposed) {
+    fp8_codes_.resize(mapped_.size());
+    transpose(matrix.codes, matrix.rows, matrix.cols, fp8_codes_.data());
+    std::vector<float> scales(matrix.scales.size());
+    transpose(matrix.scales.data(), fp8_blocks(matrix.rows), fp8_blocks(matrix.cols),
+              scales.data());
+    matrix = {matrix.cols, matrix.rows, fp8_codes_.data(), std::move(scales)};
+  }
+  fp8_ = std::make_unique<Fp8Matrix>(std::move(matrix));
+  return {};
+}
+
 void MatrixReader::release() const {
   for (const Part& part : parts_) MappedFile::release(part.view.bytes);
-  if (fp8_ != nullptr) {
-    MappedFile::release({reinterpret_cast<const std::byte*>(fp8_->codes),
-                         static_cast<size_t>(fp8_->rows * fp8_->cols)});
-  }
-  if (gptq_ != nullptr) {
-    MappedFile::release(
-        {gptq_->words, static_cast<size_t>(gptq_->rows * gptq_->cols / 8 * gptq_->bits)});
-  }
+  MappedFile::release(mapped_);
 }
 
 void MatrixReader::read(int64_t begin, int64_t end, float* out) const {
   PONDER_CHECK(0 <= begin && begin <= end && end <= rows_);
   if (gptq_ != nullptr) return gptq_->dequantize(begin, end, out);
-  if (fp8_ != nullptr) {
-    return fp8_->dequantize(fp8_first_row_ + begin, fp8_first_row_ + end, out);
-  }
+  if (fp8_ != nullptr) return fp8_->dequantize(begin, end, out);
   if (!values_.empty()) {
     std::copy_n(values_.data() + begin * cols_, (end - begin) * cols_, out);
     return;

@@ -2,7 +2,10 @@
 // folder (GPTQ and FP8 ones too), a GGUF file, a file from before GGUF.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,8 @@ class ModelFile {
   // The model's: where several tensors of a folder stand for one matrix X, X.weight with its shape.
   // `bytes` of such a GPTQ matrix are empty; read it with MatrixReader.
   const TensorTable& tensors() const { return tensors_; }
+  // Whether `tensor`, one of tensors(), is stored as codes whose scales are a tensor of their own.
+  bool is_coded(const StoredTensor& tensor) const;
 
  private:
   static Result<ModelFile> open_folder(const std::string& path);
@@ -63,18 +68,26 @@ class MatrixReader {
   // Lets go of the map's memory.
   void release() const;
 
+  // The codes of the matrix, if it is stored as such: null, or the matrix itself. Of FP8 they may be a
+  // part of the file's matrix, or that transposed, as long as its blocks are whole.
+  const GptqMatrix* gptq() const { return gptq_.get(); }
+  const Fp8Matrix* fp8() const { return fp8_.get(); }
+
  private:
   struct Part {
     StoredTensor view;
     int64_t first_row;  // of this matrix
   };
+  Status open_fp8(const ModelFile& file, const SourcePart& part);
+
   int64_t rows_ = 0, cols_ = 0;
   // One of these holds the matrix.
   std::vector<Part> parts_;
   std::unique_ptr<Fp8Matrix> fp8_;
-  int64_t fp8_first_row_ = 0;
+  std::vector<uint8_t> fp8_codes_;  // if not the file's
   std::unique_ptr<GptqMatrix> gptq_;
   std::vector<float> values_;
+  std::span<const std::byte> mapped_;  // of codes
 };
 
 }  // namespace ponder

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "io/safetensors.h"
 #include "model/builder.h"
+#include "ops/panels.h"
 #include "quant/format.h"
 
 namespace ponder {
@@ -67,11 +68,11 @@ Status Model::save(const std::string& path) const {
     t.name = spec.name;
     t.shape = spec.shape;
     if (found != weights.end()) {
-      t.dtype = found->second->dtype;
+      t.dtype = row_dtype(*found->second);
       data.push_back(ModelBuilder::file_bytes(*found->second));
     } else {
       const std::string prefix = spec.name.substr(0, spec.name.rfind("kv_b_proj"));
-      t.dtype = weights.at(prefix + "v_b_proj.0.weight")->dtype;
+      t.dtype = row_dtype(*weights.at(prefix + "v_b_proj.0.weight"));
       data.push_back(joined_kv_b(*this, weights, prefix, *t.dtype));
     }
     t.bytes = data.back();

@@ -3,6 +3,7 @@
 
 #include "core/status.h"
 #include "ops/cpu/kernels.h"
+#include "ops/kv_rows.h"
 #include "ops/ops.h"
 
 namespace ponder {
@@ -34,8 +35,11 @@ struct Call {
   int64_t out_width() const { return shape.heads * shape.value_dim; }
   int64_t k_width() const { return shape.kv_heads * shape.head_dim; }
   int64_t v_width() const { return shape.kv_heads * shape.value_dim; }
-  // Floats of a position and kv head that are stored.
-  int64_t stored() const { return shape.head_dim + (shape.latent ? 0 : shape.value_dim); }
+  // Floats of a page of one kv head.
+  int64_t stored(DType type, int64_t page_keys) const {
+    return kv_floats(type, page_keys, shape.head_dim) +
+           (shape.latent ? 0 : kv_floats(type, page_keys, shape.value_dim));
+  }
   const Segment& segment(int64_t i) const { return segments[static_cast<size_t>(i)]; }
   int64_t most_keys() const {
     int64_t most = 0;
@@ -61,12 +65,16 @@ struct Call {
             .latent = shape.latent,
             .scale = shape.scale,
             .pages = pages,
-            .scratch = scratch};
+            .scratch = scratch + decoded_size(pages.type),
+            .decoded = pages.type == DType::kF32 ? nullptr : scratch};
   }
 
-  int64_t scratch_size() const {
-    return kernels().attention_scratch(kTaskRows, most_keys(), shape.head_dim,
-                                       shape.latent ? shape.value_dim : 0);
+  int64_t decoded_size(DType type) const {
+    return type == DType::kF32 ? 0 : kDecodedKeys * std::max(shape.head_dim, shape.value_dim);
+  }
+  int64_t scratch_size(DType type) const {
+    return decoded_size(type) + kernels().attention_scratch(kTaskRows, most_keys(), shape.head_dim,
+                                                            shape.latent ? shape.value_dim : 0);
   }
 };
 
@@ -97,11 +105,12 @@ std::vector<Task> tasks_of(const Call& call, int64_t begin, int64_t end, int thr
   return tasks;
 }
 
-// pages_of(task): where the task's keys are.
+// pages_of(task): where the task's keys are, of `type`.
 template <typename Function>
-void run_tasks(Ctx& cx, const Call& call, std::span<const Task> tasks, Function pages_of) {
+void run_tasks(Ctx& cx, const Call& call, std::span<const Task> tasks, DType type,
+               Function pages_of) {
   const Arena::Scope scope(cx.scratch);
-  const int64_t scratch_size = call.scratch_size();
+  const int64_t scratch_size = call.scratch_size(type);
   float* scratch = cx.scratch.array<float>(scratch_size * cx.pool.size());
   int64_t work = 0;
   for (const Task& t : tasks) {
@@ -120,26 +129,22 @@ void run_tasks(Ctx& cx, const Call& call, std::span<const Task> tasks, Function 
 
 // Rows [row, row + rows) of the batch become positions [at, at + rows) of a page of `page_keys`.
 void store_rows(const Call& call, int64_t kv_head, int64_t row, int64_t rows, int64_t at,
-                float* page, int64_t page_keys) {
+                float* page, int64_t page_keys, DType type) {
   const AttentionShape& shape = call.shape;
-  kernels().append_keys(call.k.row(row) + kv_head * shape.head_dim, call.k_width(), rows,
-                        shape.head_dim, at, page);
+  store_keys(type, call.k.row(row) + kv_head * shape.head_dim, call.k_width(), rows, shape.head_dim,
+             at, page, page_keys);
   if (shape.latent) return;
-  float* values = page + page_keys * shape.head_dim + at * shape.value_dim;
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* value = call.v.row(row + r) + kv_head * shape.value_dim;
-    std::copy(value, value + shape.value_dim, values + r * shape.value_dim);
-  }
+  store_values(type, call.v.row(row) + kv_head * shape.value_dim, call.v_width(), rows,
+               shape.value_dim, at, page + kv_floats(type, page_keys, shape.head_dim), page_keys);
 }
 
 // With a cache: append the new keys and values, then attend.
 void attend_cached(Ctx& cx, const Call& call, const KvLayer& cache) {
   const AttentionShape& shape = call.shape;
   const int64_t page_keys = cache.page_keys;
+  const int64_t stored = call.stored(cache.type, page_keys);
   const auto count = static_cast<int64_t>(call.segments.size());
-  const auto head_base = [&](int64_t head) {
-    return cache.base + head * page_keys * call.stored();
-  };
+  const auto head_base = [&](int64_t head) { return cache.base + head * stored; };
   cx.pool.run(count * shape.kv_heads, 8, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const Segment& s = call.segment(i / shape.kv_heads);
@@ -149,15 +154,17 @@ void attend_cached(Ctx& cx, const Call& call, const KvLayer& cache) {
         const int64_t rows = std::min(s.rows - done, page_keys - at);
         const int64_t index = (s.prefix_keys + page_keys - 1) / page_keys + own / page_keys;
         float* page = head_base(head) + s.pages[index] * cache.page_stride;
-        store_rows(call, head, s.row + done, rows, at, page, page_keys);
+        store_rows(call, head, s.row + done, rows, at, page, page_keys, cache.type);
         done += rows;
       }
     }
   });
-  run_tasks(cx, call, tasks_of(call, 0, count, cx.pool.size()), [&](const Task& t) {
+  const int64_t value_offset = kv_floats(cache.type, page_keys, shape.head_dim);
+  run_tasks(cx, call, tasks_of(call, 0, count, cx.pool.size()), cache.type, [&](const Task& t) {
     const Segment& s = call.segment(t.segment);
-    return AttentionPages{head_base(t.kv_head),       s.pages,   cache.page_stride,
-                          page_keys * shape.head_dim, page_keys, s.prefix_keys};
+    return AttentionPages{
+        head_base(t.kv_head), s.pages,   cache.page_stride, value_offset, page_keys,
+        s.prefix_keys,        cache.type};
   });
 }
 
@@ -174,7 +181,7 @@ void for_key_runs(const Segment& s, Function f) {
 void gather_page(const Call& call, const Segment& s, int64_t kv_head, float* page,
                  int64_t page_keys) {
   for_key_runs(s, [&](int64_t row, int64_t rows, int64_t position) {
-    store_rows(call, kv_head, row, rows, position, page, page_keys);
+    store_rows(call, kv_head, row, rows, position, page, page_keys, DType::kF32);
   });
 }
 
@@ -191,14 +198,15 @@ void attend_batch(Ctx& cx, const Call& call) {
     std::vector<int64_t> starts;  // of a segment's pages, one per kv head
     int64_t size = 0;
     for (; last < count; ++last) {
-      const int64_t more = shape.kv_heads * keys_of(last) * call.stored();
+      const int64_t more = shape.kv_heads * call.stored(DType::kF32, keys_of(last));
       if (last > first && size + more > kGathered) break;
       starts.push_back(size);
       size += more;
     }
     float* memory = cx.scratch.array<float>(size);
     const auto page_of = [&](int64_t i, int64_t kv_head) {
-      return memory + starts[static_cast<size_t>(i - first)] + kv_head * keys_of(i) * call.stored();
+      return memory + starts[static_cast<size_t>(i - first)] +
+             kv_head * call.stored(DType::kF32, keys_of(i));
     };
     cx.pool.run((last - first) * shape.kv_heads, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t u = begin; u < end; ++u) {
@@ -206,11 +214,12 @@ void attend_batch(Ctx& cx, const Call& call) {
         gather_page(call, call.segment(i), kv_head, page_of(i, kv_head), keys_of(i));
       }
     });
-    run_tasks(cx, call, tasks_of(call, first, last, cx.pool.size()), [&](const Task& t) {
-      const int64_t keys = keys_of(t.segment);
-      return AttentionPages{page_of(t.segment, t.kv_head), kOnePage, 0,
-                            keys * shape.head_dim,         keys,     0};
-    });
+    run_tasks(cx, call, tasks_of(call, first, last, cx.pool.size()), DType::kF32,
+              [&](const Task& t) {
+                const int64_t keys = keys_of(t.segment);
+                return AttentionPages{page_of(t.segment, t.kv_head), kOnePage, 0,
+                                      keys * shape.head_dim,         keys,     0};
+              });
   }
 }
 

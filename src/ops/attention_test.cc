@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "ops/kv_rows.h"
 #include "ops/ops.h"
 #include "ops/test_check.h"
 
@@ -163,9 +164,10 @@ struct AttentionInput {
   }
 
   int64_t out_width() const { return shape.heads * value_dim_of(shape); }
-  // Floats that the cache keeps of a position.
-  int64_t stored() const {
-    return shape.kv_heads * (shape.head_dim + (shape.latent ? 0 : value_dim_of(shape)));
+  // Floats of a page of the cache.
+  int64_t stored(DType type, int64_t page_keys) const {
+    const int64_t values = shape.latent ? 0 : kv_floats(type, page_keys, value_dim_of(shape));
+    return shape.kv_heads * (kv_floats(type, page_keys, shape.head_dim) + values);
   }
   // Rows [begin, begin + count) of x, whose rows are `width` wide.
   static Tensor rows(const std::vector<float>& x, int64_t tokens, int64_t begin, int64_t count) {
@@ -188,12 +190,12 @@ std::vector<float> attend_at_once(const AttentionInput& in, int threads) {
 
 // Through a cache of pages in scrambled order, `chunk` tokens at a time. The cache starts as NaN.
 std::vector<float> attend_cached(const AttentionInput& in, int64_t page_keys, int64_t chunk,
-                                 int threads) {
+                                 int threads, DType type = DType::kF32) {
   Bench bench(threads, false);
   const int64_t pages = (in.tokens + page_keys - 1) / page_keys;
-  const int64_t stride = in.stored() * page_keys + 8;
+  const int64_t stride = in.stored(type, page_keys) + 8;
   std::vector<float> memory(at((pages + 1) * stride), std::numeric_limits<float>::quiet_NaN());
-  const KvLayer cache{memory.data(), stride, page_keys};
+  const KvLayer cache{memory.data(), stride, page_keys, type};
   std::vector<int32_t> table;
   for (int64_t i = 0; i < pages; ++i) table.push_back(static_cast<int32_t>(pages - i));
   std::vector<float> out;
@@ -244,6 +246,51 @@ TEST(Attention, SameBitsInAnyChunksAndPages) {
   }
 }
 
+// What a cache of `type` makes of the keys or values of one head and position.
+void round_trip(DType type, float* x, int64_t dim) {
+  for (int64_t d = 0; d < dim; ++d) {
+    if (type == DType::kF16) x[d] = f16_to_f32(f32_to_f16(x[d]));
+    if (type == DType::kBF16) x[d] = bf16_to_f32(f32_to_bf16(x[d]));
+  }
+  for (int64_t d0 = 0; type == DType::kQ8_0 && d0 < dim; d0 += 32) {
+    float largest = 0;
+    const int64_t end = std::min(dim, d0 + 32);
+    for (int64_t d = d0; d < end; ++d) largest = std::max(largest, std::fabs(x[d]));
+    const float scale = largest / 127.0f;
+    for (int64_t d = d0; d < end; ++d) x[d] = std::round(x[d] * (1.0f / scale)) * scale;
+  }
+}
+
+// A cache of another type: to the bit what float32 gives for keys and values that went through it.
+TEST(Attention, StoredTypesAreRoundedOnceAndHaveTheSameBits) {
+  for (const AttentionShape& shape :
+       {AttentionShape{6, 1, 128, 0.09f}, AttentionShape{24, 2, 24, 0.35f, 40},
+        AttentionShape{40, 1, 72, 0.2f, 64, true}, AttentionShape{3, 1, 23, 0.2f, 5, true}}) {
+    for (const DType type : {DType::kF16, DType::kBF16, DType::kQ8_0}) {
+      const AttentionInput in(shape, 90);
+      AttentionInput rounded(shape, 90);
+      for (int64_t i = 0; i < 90 * shape.kv_heads; ++i) {
+        round_trip(type, rounded.k.data() + i * shape.head_dim, shape.head_dim);
+        if (shape.latent) continue;
+        round_trip(type, rounded.v.data() + i * value_dim_of(shape), value_dim_of(shape));
+      }
+      const auto expected = attend_at_once(rounded, 1);
+      EXPECT_NE(expected, attend_at_once(in, 1));
+      for (const Kernels* t : available_kernels()) {
+        const WithKernels scope(*t);
+        const std::string what = std::string(t->isa) + " " + name_of(shape) + ", type " +
+                                 std::to_string(static_cast<int>(type));
+        for (const auto& [page_keys, chunk] :
+             {std::pair<int64_t, int64_t>{64, 90}, {64, 1}, {16, 7}, {160, 65}}) {
+          expect_same_bits(expected, attend_cached(in, page_keys, chunk, 2, type),
+                           what + " pages of " + std::to_string(page_keys) + " chunks of " +
+                               std::to_string(chunk));
+        }
+      }
+    }
+  }
+}
+
 // Latent values are the head of the keys: to the bit what explicit values of those numbers give.
 TEST(Attention, LatentValuesAreTheHeadOfTheKeys) {
   for (const auto& [heads, dim, value_dim] :
@@ -283,7 +330,7 @@ TEST(Attention, ACachedBatch) {
     const AttentionInput in(shape, 140);
     const auto expected = attend_at_once(in, 1);
     Bench bench(2, false);
-    const int64_t page_keys = 64, stride = in.stored() * page_keys;
+    const int64_t page_keys = 64, stride = in.stored(DType::kF32, page_keys);
     std::vector<float> memory(at(8 * stride), std::numeric_limits<float>::quiet_NaN());
     const KvLayer cache{memory.data(), stride, page_keys};
     // Both continue the sequence of `in` from position 64, whose first page they share.

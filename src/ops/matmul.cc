@@ -17,6 +17,9 @@ constexpr int64_t kRowBlock = 48;  // rows of a float32 unit: whole tiles of eve
 constexpr int64_t kGroupPanels = 16;  // its panels, at most
 constexpr int64_t kDepth =
     512;  // steps of k between stores of partial chains: a tile's operands stay in L1 and L2
+// Panels and steps that are decoded at a time: for one or two rows they stay in the L1 cache, for more
+// in L2, where each block of rows finds them.
+constexpr int64_t kFewRows = 2, kFewPanels = 4, kFewSteps = 32, kDecodedPanels = 8;
 constexpr int64_t kQuantizedAtOnce = 16;    // rows
 constexpr int64_t kUnitBytes = 64 << 10;    // weights of a quantized unit that is bound by memory
 constexpr int64_t kMultipliesPerByte = 20;  // that a core does while it reads a byte
@@ -27,9 +30,11 @@ constexpr int64_t kLongPanels = 16;  // panels of a unit whose activations do no
 
 // How a weight meets its activations.
 enum class Form : uint8_t {
-  kFloat,    // float32 panels
-  kDecoded,  // other floating-point numbers: to float32 panels in scratch, a stretch of k at a time
-  kPacked,   // panels of a block format
+  kFloat,     // float32 panels
+  kDecoded,   // other floating-point numbers, FP8 and GPTQ: to float32 panels in scratch, a stretch
+              // of k at a time
+  kCoded,     // FP8 and GPTQ, for few rows
+  kPacked,    // panels of a block format
   kUnpacked,  // rows of a block format: unpacked to panels in scratch
 };
 
@@ -129,6 +134,7 @@ void add_bias(const MatmulJob& job, int64_t r0, int64_t rows, int64_t first, int
 // Steps [k0, k0 + depth) of a panel of w as float32, [depth][16].
 void decode_panel(const Weight& w, int64_t panel, int64_t k0, int64_t depth, float* row,
                   float* out) {
+  if (is_coded(w)) return kernels().decode_coded(coded_panels(w), panel, k0, depth, out);
   if (w.layout == Layout::kPanels) {
     const auto decode = w.dtype == DType::kF16 ? kernels().decode_f16 : kernels().decode_bf16;
     return decode(static_cast<const uint16_t*>(w.data) + (panel * w.cols + k0) * kPanelRows, out,
@@ -197,11 +203,12 @@ struct Work {
   int64_t group = kPair;  // panels of a unit; units of kPacked are these times tiles of rows, tiles
                           // first, others all rows
   int64_t tiles = 1;
-  int64_t count = 0;  // units
+  int64_t at_once = 0;  // of kDecoded: steps
+  int64_t count = 0;    // units
 
   int64_t scratch_bytes() const {
     const int64_t k = job->w.cols;
-    if (form == Form::kDecoded) return (kPair * kPanelRows + 1) * kDepth * 4;
+    if (form == Form::kDecoded) return (group * kPanelRows + 1) * at_once * 4;
     if (form != Form::kUnpacked) return 0;
     const Format& format = format_of(job->w.dtype);
     return kPair * unpacked_bytes(format, k) + kPanelRows * (k + 2 * 4 * (k / format.step));
@@ -213,6 +220,8 @@ struct Work {
         return run_float(unit);
       case Form::kDecoded:
         return run_decoded(unit, reinterpret_cast<float*>(scratch));
+      case Form::kCoded:
+        return run_coded(unit);
       case Form::kPacked: {
         const Weight& w = job->w;
         const int64_t p = unit / tiles * group, bytes = panel_bytes(w.dtype, w.cols);
@@ -243,16 +252,27 @@ struct Work {
 
   void run_decoded(int64_t unit, float* scratch) const {
     const Weight& w = job->w;
-    const int64_t k = w.cols, p = unit * kPair, n = width(p), rows = input->x.rows;
-    float* row = scratch + kPair * kPanelRows * kDepth;
-    for (int64_t k0 = 0; k0 < k; k0 += kDepth) {
-      const int64_t depth = std::min(kDepth, k - k0);
+    const int64_t k = w.cols, p = unit * group, n = width(p), rows = input->x.rows;
+    float* row = scratch + group * kPanelRows * at_once;
+    for (int64_t k0 = 0; k0 < k; k0 += at_once) {
+      const int64_t steps = std::min(at_once, k - k0);
       for (int64_t i = 0; i < panel_count(n); ++i) {
-        decode_panel(w, p + i, k0, depth, row, scratch + i * depth * kPanelRows);
+        decode_panel(w, p + i, k0, steps, row, scratch + i * steps * kPanelRows);
       }
-      kernels().gemm(input->floats, k, rows, k0, scratch, depth * kPanelRows, depth,
-                     job->y + p * kPanelRows, kPanelRows, w.rows, n, k0 > 0);
+      for (int64_t r0 = 0; r0 < rows; r0 += kRowBlock) {
+        kernels().gemm(input->floats + r0 * k, k, std::min(kRowBlock, rows - r0), k0, scratch,
+                       steps * kPanelRows, steps, job->y + r0 * w.rows + p * kPanelRows, kPanelRows,
+                       w.rows, n, k0 > 0);
+      }
     }
+    add_bias(*job, 0, rows, p * kPanelRows, n);
+  }
+
+  void run_coded(int64_t unit) const {
+    const Weight& w = job->w;
+    const int64_t p = unit * group, n = width(p), rows = input->x.rows;
+    kernels().coded_product(coded_panels(w),
+                            {input->floats, rows, w.cols, p, n, job->y + p * kPanelRows, w.rows});
     add_bias(*job, 0, rows, p * kPanelRows, n);
   }
 
@@ -302,6 +322,15 @@ Work plan(const MatmulJob& job, const Input& input, int threads) {
     work.count = work.units.count();
     return work;
   }
+  if (work.form == Form::kDecoded && is_coded(w) && rows <= kFewRows && w.cols % 32 == 0) {
+    work.form = Form::kCoded;
+    const int64_t bytes = weight_bytes(w) / panels;
+    work.group = std::max(kFewPanels, kUnitBytes / (bytes * kFewPanels) * kFewPanels);
+  } else if (work.form == Form::kDecoded) {
+    work.at_once = rows <= kFewRows ? kFewSteps : kDepth;
+    work.group = rows <= kFewRows ? kFewPanels : kDecodedPanels;
+    while (work.group > kPair && panels < 3 * threads * work.group) work.group /= 2;
+  }
   if (work.form == Form::kPacked) {
     work.tiles = (rows + kQuantTileRows - 1) / kQuantTileRows;
     // Few rows: more panels at a time, which are read as one stream.
@@ -338,14 +367,22 @@ std::vector<Input> inputs_of(Ctx& cx, std::span<const MatmulJob> jobs, std::vect
   return inputs;
 }
 
-// f(item, index within it) for `index` in the concatenation of items of the given sizes.
-template <typename Item, typename Size, typename Function>
-void in_concatenation(const std::vector<Item>& items, int64_t index, Size size, Function f) {
-  for (const Item& item : items) {
-    if (index < size(item)) return f(item, index);
-    index -= size(item);
+// The pieces of many items, numbered one item after the other. Heads and experts make hundreds of items:
+// an item is found by bisection.
+class Concatenation {
+ public:
+  void add(int64_t pieces) { ends_.push_back(size() + pieces); }
+  int64_t size() const { return ends_.empty() ? 0 : ends_.back(); }
+  // f(item, piece of it)
+  template <typename Function>
+  void at(int64_t index, Function f) const {
+    const auto item = std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin();
+    f(static_cast<size_t>(item), item == 0 ? index : index - ends_[static_cast<size_t>(item - 1)]);
   }
-}
+
+ private:
+  std::vector<int64_t> ends_;
+};
 
 float* pack_rows(Ctx& cx, const Tensor& x) {
   const Input input{x, cx.scratch.array<float>(x.rows * x.cols)};
@@ -361,28 +398,28 @@ void matmuls(Ctx& cx, std::span<const MatmulJob> jobs) {
   const Arena::Scope scope(cx.scratch);
   std::vector<size_t> which;
   const std::vector<Input> inputs = inputs_of(cx, jobs, which);
-  int64_t pieces = 0;
-  for (const Input& input : inputs) pieces += input.pieces();
-  cx.pool.run(pieces, 2, [&](int64_t begin, int64_t end, int) {
+  Concatenation pieces;
+  for (const Input& input : inputs) pieces.add(input.pieces());
+  cx.pool.run(pieces.size(), 2, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      in_concatenation(
-          inputs, i, [](const Input& input) { return input.pieces(); },
-          [](const Input& input, int64_t piece) { input.prepare(piece); });
+      pieces.at(i, [&](size_t input, int64_t piece) { inputs[input].prepare(piece); });
     }
   });
 
   std::vector<Work> works;
-  int64_t units = 0, scratch_bytes = 0;
+  works.reserve(jobs.size());
+  Concatenation units;
+  int64_t scratch_bytes = 0;
   for (size_t i = 0; i < jobs.size(); ++i) {
     works.push_back(plan(jobs[i], inputs[which[i]], cx.pool.size()));
-    units += works.back().count;
+    units.add(works.back().count);
     scratch_bytes = std::max(scratch_bytes, (works.back().scratch_bytes() + 63) / 64 * 64);
   }
   auto* scratch = cx.scratch.array<std::byte>(scratch_bytes * cx.pool.size());
-  share(cx.pool, units, [&](int64_t unit, int thread) {
-    in_concatenation(
-        works, unit, [](const Work& work) { return work.count; },
-        [&](const Work& work, int64_t u) { work.run(u, scratch + thread * scratch_bytes); });
+  share(cx.pool, units.size(), [&](int64_t index, int thread) {
+    units.at(index, [&](size_t work, int64_t unit) {
+      works[work].run(unit, scratch + thread * scratch_bytes);
+    });
   });
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ops/ops.h"
+#include "ops/test_coded.h"
 #include "ops/test_quant.h"
 #include "ops/test_step.h"
 
@@ -142,6 +143,30 @@ TEST(FloatProduct, RowsOfAFileGiveTheBitsOfPanels) {
       }
     }
   }
+}
+
+// FP8 and GPTQ are the chain over the float32 numbers that they stand for: for any number of rows, on
+// any instruction set, with any number of threads.
+TEST(FloatProduct, CodesGiveTheBitsOfTheirNumbers) {
+  const int64_t n = 300, cols = 608, most = 101;  // more than one stretch of inputs and of panels
+  const auto x = random_floats(most * cols, 2), b = random_floats(n, 3);
+  Weight bias{const_cast<float*>(b.data()), nullptr, 1, n, DType::kF32, Layout::kPlain};
+  testing::for_each_coded(n, cols, [&](const testing::Coded& coded) {
+    testing::Parameter reference(coded.values, n, cols, Layout::kPanels);
+    Bench one(1, false);
+    const auto expected =
+        Bench::copy(linear(one.ctx, one.leaf(x, most, cols), reference.weight(), &bias));
+    for (const Kernels* t : available_kernels()) {
+      const WithKernels scope(*t);
+      for (int64_t rows : {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{49}, most}) {
+        Bench bench(rows == 49 ? 3 : 2, false);
+        const Tensor some{const_cast<float*>(x.data()) + (most - rows) * cols, rows, cols, 0};
+        expect_same_bits({expected.data() + (most - rows) * n, at(rows * n)},
+                         Bench::copy(linear(bench.ctx, some, coded.weight, &bias)),
+                         coded.name + " " + t->isa + " " + std::to_string(rows));
+      }
+    }
+  });
 }
 
 // Several projections of one input, of unlike types, at once or one by one.

@@ -89,12 +89,13 @@ Tensor concat_heads(Ctx& cx, const Tensor& a, const Tensor& b, int64_t heads,
 // of any type that linear() takes. Without a tape: there is no gradient.
 Tensor head_linear(Ctx& cx, const Tensor& x, std::span<const Weight> per_head);
 
-// One layer's paged cache. Page p, head h at base + p * page_stride + h * page_keys * (head_dim +
-// value_dim): keys, then values (none if latent), as AttentionPages describes.
+// One layer's paged cache. Page p at base + p * page_stride; in it head after head: keys, then values
+// (none if latent), as AttentionPages and ops/kv_rows.h describe.
 struct KvLayer {
   float* base = nullptr;
-  int64_t page_stride = 0;
+  int64_t page_stride = 0;  // floats
   int64_t page_keys = 0;
+  DType type = DType::kF32;  // is_kv_type()
 };
 
 struct AttentionShape {

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "core/status.h"
+#include "ops/panels_fp8.h"
+#include "ops/panels_gptq.h"
 #include "quant/format.h"
 
 namespace ponder {
@@ -19,7 +21,7 @@ struct Field {
 struct Packing {
   DType dtype;
   PanelKind kind;
-  Field fields[4];
+  Field fields[5];
 };
 
 // Halves are 2 wide, bytes of scales 1.
@@ -38,6 +40,13 @@ constexpr Packing kPackings[] = {
     {DType::kIQ4_XS, PanelKind::kIQ4_XS, {{4, 2}, {4, 1}, {128, 4}}},
     {DType::kMXFP4, PanelKind::kMXFP4, {{1, 1}, {16, 4}}},
     {DType::kTQ2_0, PanelKind::kTQ2_0, {{64, 4}, {2, 2}}},
+    {DType::kIQ1_S, PanelKind::kIQ1_S, {{2, 2}, {32, 4}, {16, 2}}},
+    {DType::kIQ1_M, PanelKind::kIQ1_M, {{32, 4}, {16, 1}, {8, 2}}},
+    {DType::kIQ2_XXS, PanelKind::kIQ2_XXS, {{2, 2}, {64, 4}}},
+    {DType::kIQ2_XS, PanelKind::kIQ2_XS, {{2, 2}, {64, 4}, {8, 1}}},
+    {DType::kIQ2_S, PanelKind::kIQ2_S, {{2, 2}, {64, 4}, {16, 1}}},
+    {DType::kIQ3_XXS, PanelKind::kIQ3_XXS, {{2, 2}, {96, 4}}},
+    {DType::kIQ3_S, PanelKind::kIQ3_S, {{2, 2}, {64, 4}, {8, 1}, {32, 4}, {4, 1}}},
 };
 
 // An element of a floating-point type is a block of its own.
@@ -109,6 +118,21 @@ std::byte* panel_of(const Weight& w, int64_t row) {
   return static_cast<std::byte*>(w.data) + row / kPanelRows * panel_bytes(w.dtype, w.cols);
 }
 
+// Rows [begin, end) of one panel as float32.
+void decode_rows(const Weight& w, int64_t begin, int64_t end, float* out) {
+  constexpr int64_t kStretch = 128;
+  float values[kStretch * kPanelRows];
+  for (int64_t c = 0; c < w.cols; c += kStretch) {
+    const int64_t count = std::min(kStretch, w.cols - c);
+    kernels().decode_coded(coded_panels(w), begin / kPanelRows, c, count, values);
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t i = 0; i < count; ++i) {
+        out[(r - begin) * w.cols + c + i] = values[i * kPanelRows + r % kPanelRows];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 bool packs(DType dtype) { return find_packing(dtype) != nullptr; }
@@ -121,6 +145,21 @@ std::optional<PanelKind> packed_kind(DType dtype) {
 }
 
 int64_t panel_bytes(DType dtype, int64_t cols) { return kPanelRows * row_bytes(dtype, cols); }
+
+bool is_coded(const Weight& w) {
+  return w.groups != nullptr || (w.layout == Layout::kPanels && w.dtype == DType::kF8_E4M3);
+}
+
+int64_t weight_bytes(const Weight& w) {
+  PONDER_CHECK(w.layout == Layout::kPanels);
+  return is_coded(w) ? panel_count(w.rows) * coded_panels(w).stride
+                     : weight_bytes(w.dtype, w.rows, w.cols);
+}
+
+CodedPanels coded_panels(const Weight& w) {
+  return w.groups != nullptr ? gptq_panels(w.data, gptq_bits(w.dtype), w.cols, *w.groups)
+                             : fp8_panels(w.data, w.cols);
+}
 
 void rows_to_panels(DType dtype, const void* rows, int64_t row_begin, int64_t row_end, int64_t cols,
                     void* panels) {
@@ -140,6 +179,15 @@ void rows_to_panels(DType dtype, const void* rows, int64_t row_begin, int64_t ro
 
 void panels_to_rows(const Weight& w, int64_t row_begin, int64_t row_end, void* rows) {
   PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row_begin && row_end <= w.rows);
+  if (is_coded(w)) {
+    auto* out = static_cast<float*>(rows);
+    for (int64_t r = row_begin; r < row_end;) {
+      const int64_t end = std::min(row_end, (r / kPanelRows + 1) * kPanelRows);
+      decode_rows(w, r, end, out + (r - row_begin) * w.cols);
+      r = end;
+    }
+    return;
+  }
   const int64_t bytes = row_bytes(w.dtype, w.cols);
   auto* to = static_cast<std::byte*>(rows);
   if (w.layout == Layout::kRows) {
@@ -154,6 +202,7 @@ void panels_to_rows(const Weight& w, int64_t row_begin, int64_t row_end, void* r
 
 void panel_row(const Weight& w, int64_t row, float* out) {
   PONDER_CHECK(w.layout != Layout::kPlain && 0 <= row && row < w.rows);
+  if (is_coded(w)) return decode_rows(w, row, row + 1, out);
   const Format& format = format_of(w.dtype);
   if (w.layout == Layout::kRows) {
     format.decode(static_cast<const std::byte*>(w.data) + row * row_bytes(w.dtype, w.cols), out,

@@ -1,7 +1,8 @@
 // Weights in panels (core/tensor.h): 16 outputs side by side, so that the matrix kernels stream
 // them and broadcast activations. A panel of a floating-point type is [inputs][16]. A panel of a block
 // format holds the very bytes of 16 rows in the file, block after block, each field of the block as
-// [units][16 rows]: so it has the file's size and goes back to it unchanged.
+// [units][16 rows]: so it has the file's size and goes back to it unchanged. Panels of FP8 and GPTQ
+// (panels_fp8.h, panels_gptq.h) hold codes and what scales them; as rows they are float32.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,17 @@ int64_t panel_bytes(DType dtype, int64_t cols);
 inline int64_t weight_bytes(DType dtype, int64_t rows, int64_t cols) {
   return panel_count(rows) * panel_bytes(dtype, cols);
 }
+
+// Of all panels, whatever they hold. REQUIRES: w is in panels
+int64_t weight_bytes(const Weight& w);
+
+// Whether the scales of w's codes lie beside them, FP8 and GPTQ.
+bool is_coded(const Weight& w);
+// Its panels, for the kernels.
+CodedPanels coded_panels(const Weight& w);
+
+// The type of w's rows.
+inline DType row_dtype(const Weight& w) { return is_coded(w) ? DType::kF32 : w.dtype; }
 
 // Rows in file order to panels and back. Rows beyond the last are zero. `panels` has weight_bytes()
 // bytes. Both may be called per panel, by several threads: row_begin is a multiple of 16.

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/tensor.h"
+#include "ops/cpu/kernels.h"
 
 namespace ponder {
 
@@ -14,11 +15,12 @@ int64_t fp8_panel_bytes(int64_t cols);
 
 // Outputs [row_begin, row_end), row_begin a multiple of 16, into their panels; `codes` (rows, cols) and
 // `panels` are those of output 0, `scales` (ceil(rows / 128), ceil(cols / 128)). Outputs beyond the
-// last are zero.
-void fp8_to_panels(const uint8_t* codes, const float* scales, int64_t row_begin, int64_t row_end,
-                   int64_t cols, std::byte* panels);
+// last are zero. False if a code is NaN or a scale so large (2^119) that kernels cannot add 8 to its
+// exponent: such a matrix does not work in panels.
+[[nodiscard]] bool fp8_to_panels(const uint8_t* codes, const float* scales, int64_t row_begin,
+                                 int64_t row_end, int64_t cols, void* panels);
 
-// Inputs [first, first + count) of a panel to float32, out[count][16]: e4m3 times scale, rounded once.
-void decode_fp8_panel(const void* panel, int64_t cols, int64_t first, int64_t count, float* out);
+// For the kernels.
+CodedPanels fp8_panels(const void* panels, int64_t cols);
 
 }  // namespace ponder

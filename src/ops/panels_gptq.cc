@@ -2,104 +2,113 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
+#include <utility>
+#include <vector>
 
+#include "core/dtype.h"
 #include "core/status.h"
 
 namespace ponder {
 namespace {
 
-constexpr int64_t kHeadBytes = kPanelRows * 4 + kPanelRows;  // 16 scales, 16 zero points
+constexpr std::pair<DType, int> kTypes[] = {
+    {DType::kGPTQ2, 2}, {DType::kGPTQ3, 3}, {DType::kGPTQ4, 4}, {DType::kGPTQ8, 8}};
 
-int codes_per_byte(int bits) { return bits == 8 ? 1 : bits == 2 ? 4 : 2; }
-int64_t step_bytes(int bits) { return kGptqStep * kPanelRows / codes_per_byte(bits); }
-int64_t group_bytes(int bits, int64_t group) {
-  return kHeadBytes + group / kGptqStep * step_bytes(bits);
+int64_t step_bytes(int bits) { return kGptqStep * kPanelRows * bits / 8; }
+int64_t scale_bytes(const InputGroups& groups) {
+  return groups.count * kPanelRows * (groups.half_scales ? 2 : 4);
+}
+int64_t head_bytes(const InputGroups& groups) {
+  return scale_bytes(groups) + groups.count * kPanelRows;
 }
 
-#include "ops/cpu/weight_panels-inl.h"
-
-// `codes` [32][lanes] into a step's bytes, which are zero.
-void pack_step(const uint8_t* codes, int64_t lanes, int bits, std::byte* to) {
-  const int per_byte = codes_per_byte(bits);
-  const int64_t rows = kGptqStep / per_byte;
+// `width` bits, from bit `from` on, of `codes` [32][lanes], into bytes that are zero.
+void pack_bits(const uint8_t* codes, int64_t lanes, int from, int width, std::byte* to) {
+  const int64_t rows = kGptqStep * width / 8;
+  const auto mask = static_cast<uint8_t>((1 << width) - 1);
   for (int64_t c = 0; c < kGptqStep; ++c) {
-    const int shift = static_cast<int>(c / rows) * (8 / per_byte);
+    const int shift = static_cast<int>(c / rows) * width;
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      to[c % rows * kPanelRows + lane] |= static_cast<std::byte>(codes[c * lanes + lane] << shift);
+      to[c % rows * kPanelRows + lane] |=
+          static_cast<std::byte>((codes[c * lanes + lane] >> from & mask) << shift);
     }
   }
+}
+
+bool is_half(float x) {
+  const float back = f16_to_f32(f32_to_f16(x));
+  return std::memcmp(&back, &x, sizeof x) == 0;
 }
 
 }  // namespace
 
-int64_t gptq_panel_bytes(int bits, int64_t cols, int64_t group) {
-  PONDER_CHECK(cols % kGptqStep == 0 && group % kGptqStep == 0 && group > 0);
-  const int64_t groups = (cols + group - 1) / group;
-  return groups * kHeadBytes + cols / kGptqStep * step_bytes(bits);
+DType gptq_dtype(int bits) {
+  for (const auto& [dtype, width] : kTypes) {
+    if (width == bits) return dtype;
+  }
+  PONDER_CHECK(false, "GPTQ has codes of 2, 3, 4 or 8 bits");
+  return {};
 }
 
-std::vector<int32_t> gptq_order(const GptqMatrix& m) {
-  if (std::ranges::is_sorted(m.group_of)) return {};
-  std::vector<int32_t> order(m.group_of.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, {},
-                           [&](int32_t i) { return m.group_of[static_cast<size_t>(i)]; });
-  return order;
+int gptq_bits(DType dtype) {
+  for (const auto& [type, bits] : kTypes) {
+    if (type == dtype) return bits;
+  }
+  return 0;
 }
 
-void gptq_to_panels(const GptqMatrix& m, const std::vector<int32_t>& order, int64_t row_begin,
-                    int64_t row_end, std::byte* panels) {
+InputGroups input_groups(const GptqMatrix& m) {
+  const bool in_order = std::ranges::is_sorted(m.group_of);
+  return {m.group, m.groups, in_order ? nullptr : m.group_of.data(),
+          std::ranges::all_of(m.scales, is_half)};
+}
+
+int64_t gptq_panel_bytes(int bits, int64_t cols, const InputGroups& groups) {
+  PONDER_CHECK(cols % kGptqStep == 0 && groups.size % kGptqStep == 0);
+  return head_bytes(groups) + cols / kGptqStep * step_bytes(bits);
+}
+
+void gptq_to_panels(const GptqMatrix& m, const InputGroups& groups, int64_t row_begin,
+                    int64_t row_end, void* panels) {
   PONDER_CHECK(row_begin % kPanelRows == 0 && row_begin <= row_end && row_end <= m.rows);
-  const int64_t bytes = gptq_panel_bytes(m.bits, m.cols, m.group);
+  const int64_t bytes = gptq_panel_bytes(m.bits, m.cols, groups);
+  uint8_t codes[kGptqStep * kPanelRows];
   for (int64_t first = row_begin; first < row_end; first += kPanelRows) {
     const int64_t lanes = std::min(kPanelRows, row_end - first);
-    std::byte* panel = panels + first / kPanelRows * bytes;
+    std::byte* panel = static_cast<std::byte*>(panels) + first / kPanelRows * bytes;
     std::memset(panel, 0, static_cast<size_t>(bytes));
-    // All codes of the panel, [cols][lanes], then in their new order.
-    std::vector<uint8_t> codes(static_cast<size_t>(m.cols * lanes)), ordered;
-    for (int64_t step = 0; step < m.cols / kGptqStep; ++step) {
-      m.unpack(step, first, lanes, codes.data() + step * kGptqStep * lanes);
-    }
-    if (!order.empty()) {
-      ordered.resize(codes.size());
-      for (int64_t j = 0; j < m.cols; ++j) {
-        std::copy_n(codes.data() + order[static_cast<size_t>(j)] * lanes, lanes,
-                    ordered.data() + j * lanes);
-      }
-      codes.swap(ordered);
-    }
     for (int64_t g = 0; g < m.groups; ++g) {
-      std::byte* head = panel + g * group_bytes(m.bits, m.group);
-      const auto at = static_cast<size_t>(g * m.rows + first);
-      std::memcpy(head, m.scales.data() + at, static_cast<size_t>(lanes) * sizeof(float));
-      std::memcpy(head + kPanelRows * 4, m.zeros.data() + at, static_cast<size_t>(lanes));
-      std::byte* to = head + kHeadBytes;
-      const int64_t end = std::min(m.cols, (g + 1) * m.group);
-      for (int64_t c = g * m.group; c < end; c += kGptqStep, to += step_bytes(m.bits)) {
-        pack_step(codes.data() + c * lanes, lanes, m.bits, to);
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        const auto at = static_cast<size_t>(g * m.rows + first + lane);
+        const int64_t to = g * kPanelRows + lane;
+        if (groups.half_scales) {
+          const uint16_t half = f32_to_f16(m.scales[at]);
+          std::memcpy(panel + to * 2, &half, sizeof half);
+        } else {
+          std::memcpy(panel + to * 4, &m.scales[at], sizeof(float));
+        }
+        panel[scale_bytes(groups) + to] = static_cast<std::byte>(m.zeros[at]);
       }
+    }
+    std::byte* to = panel + head_bytes(groups);
+    for (int64_t step = 0; step < m.cols / kGptqStep; ++step, to += step_bytes(m.bits)) {
+      m.unpack(step, first, lanes, codes);
+      pack_bits(codes, lanes, 0, m.bits == 3 ? 2 : m.bits, to);
+      if (m.bits == 3) pack_bits(codes, lanes, 2, 1, to + step_bytes(2));
     }
   }
 }
 
-void decode_gptq_panel(const void* panel, int bits, int64_t group, int64_t first, int64_t count,
-                       float* out) {
-  PONDER_CHECK(first % kGptqStep == 0 && count % kGptqStep == 0);
-  const auto* bytes = static_cast<const std::byte*>(panel);
-  for (int64_t c = first; c < first + count; c += kGptqStep, out += kGptqStep * kPanelRows) {
-    const std::byte* head = bytes + c / group * group_bytes(bits, group);
-    const std::byte* codes = head + kHeadBytes + c % group / kGptqStep * step_bytes(bits);
-    const std::byte* zeros = head + kPanelRows * static_cast<int64_t>(sizeof(float));
-    const auto* from = reinterpret_cast<const uint8_t*>(codes);
-    if (bits == 8) {
-      decode_gptq_step<1>(head, zeros, from, out);
-    } else if (bits == 2) {
-      decode_gptq_step<4>(head, zeros, from, out);
-    } else {
-      decode_gptq_step<2>(head, zeros, from, out);
-    }
-  }
+CodedPanels gptq_panels(const void* panels, int bits, int64_t cols, const InputGroups& groups) {
+  const auto* data = static_cast<const uint8_t*>(panels);
+  return {bits,
+          groups.half_scales,
+          groups.size,
+          groups.of_input,
+          data,
+          data + scale_bytes(groups),
+          data + head_bytes(groups),
+          gptq_panel_bytes(bits, cols, groups)};
 }
 
 }  // namespace ponder

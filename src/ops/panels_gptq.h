@@ -1,35 +1,36 @@
-// GPTQ weights in panels of 16 outputs (core/tensor.h). Inputs stand in an order in which groups are
-// contiguous; it travels with the weight, and activations are brought into it before the product.
-//
-// A panel is its groups one after another. A group: 16 float32 scales, 16 zero points (u8), then for
-// each 32 inputs their codes: 2 bits, [8][16] bytes; 3 and 4 bits, [16][16]; 8 bits, [32][16]. With n
-// codes to the byte, byte (j, lane) holds input j in its lowest bits, then 32 / n + j, and so on.
+// GPTQ weights in panels of 16 outputs (core/tensor.h). A panel: its groups' scales, [groups][16]
+// float16 or float32; their zero points, [groups][16] bytes; then for each 32 inputs, in the order of
+// the file, their codes: 2 bits, [8][16] bytes; 3 bits, those of the lower two, then [4][16] bytes of
+// the highest; 4 bits, [16][16]; 8 bits, [32][16]. With n codes to the byte, byte (j, lane) holds input
+// j in its lowest bits, then 32 / n + j, and so on.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "core/tensor.h"
+#include "ops/cpu/kernels.h"
 #include "quant/gptq.h"
 
 namespace ponder {
 
-// Bytes of one panel. `group` and `cols` are multiples of 32; the last group may be shorter.
-int64_t gptq_panel_bytes(int bits, int64_t cols, int64_t group);
+// The type for codes of 2, 3, 4 or 8 bits, and back; 0: not one of them.
+DType gptq_dtype(int bits);
+int gptq_bits(DType dtype);
 
-// Panel column j is the matrix's input order[j]: inputs by group, and within it as they were. Empty if
-// that is the order they are in.
-std::vector<int32_t> gptq_order(const GptqMatrix& matrix);
+// How panels keep the groups of `matrix`, into which the result points: scales as float16 if they all
+// are such numbers.
+InputGroups input_groups(const GptqMatrix& matrix);
+
+// Bytes of one panel. `cols` is a multiple of 32.
+int64_t gptq_panel_bytes(int bits, int64_t cols, const InputGroups& groups);
 
 // Outputs [row_begin, row_end), row_begin a multiple of 16, into their panels; `panels` is that of
-// output 0. `order` is gptq_order(). Outputs beyond the last are zero.
-void gptq_to_panels(const GptqMatrix& matrix, const std::vector<int32_t>& order, int64_t row_begin,
-                    int64_t row_end, std::byte* panels);
+// output 0. Outputs beyond the last are zero.
+void gptq_to_panels(const GptqMatrix& matrix, const InputGroups& groups, int64_t row_begin,
+                    int64_t row_end, void* panels);
 
-// Inputs [first, first + count) of a panel, both multiples of 32, to float32, out[count][16]: the
-// numbers of GptqMatrix::dequantize().
-void decode_gptq_panel(const void* panel, int bits, int64_t group, int64_t first, int64_t count,
-                       float* out);
+// For the kernels.
+CodedPanels gptq_panels(const void* panels, int bits, int64_t cols, const InputGroups& groups);
 
 }  // namespace ponder

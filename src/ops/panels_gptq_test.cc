@@ -2,82 +2,72 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstring>
-#include <random>
+#include "ops/test_coded.h"
 
 namespace ponder {
 namespace {
 
-struct Made {
-  std::vector<uint32_t> words;
-  GptqMatrix matrix;
-};
-
-// Random words are valid codes. Groups of 64 with a last one of 32; shuffled if `act_order`.
-Made make(int bits, int64_t rows, bool act_order) {
-  constexpr int64_t kCols = 224;
-  std::mt19937 random(static_cast<unsigned>(bits) * 2 + act_order);
-  Made made;
-  GptqMatrix& m = made.matrix;
-  m.bits = bits;
-  m.rows = rows;
-  m.cols = kCols;
-  m.group = 64;
-  m.groups = 4;
-  made.words.resize(static_cast<size_t>(kCols * bits / 32 * rows));
-  for (uint32_t& word : made.words) word = static_cast<uint32_t>(random());
-  m.words = reinterpret_cast<const std::byte*>(made.words.data());
-  for (int64_t i = 0; i < m.groups * rows; ++i) {
-    m.scales.push_back(static_cast<float>(random() % 1000) / 1024.0f - 0.4f);
-    m.zeros.push_back(static_cast<uint8_t>(random() & ((1u << bits) - 1u)));
-  }
-  for (int64_t i = 0; i < kCols; ++i) m.group_of.push_back(static_cast<int32_t>(i / m.group));
-  if (act_order) std::ranges::shuffle(m.group_of, random);
-  return made;
+// 4 bits in groups of 128: codes, a scale and a byte. The file has half a byte for the zero point.
+TEST(PanelsGptq, AreAboutAsLargeAsTheFile) {
+  const auto bytes = [](int bits, int64_t cols, int64_t group, bool half) {
+    return gptq_panel_bytes(bits, cols, {group, (cols + group - 1) / group, nullptr, half});
+  };
+  EXPECT_EQ(bytes(4, 4096, 128, true), 16 * (4096 / 2 + 4096 / 128 * 3));
+  EXPECT_EQ(bytes(3, 256, 128, true), 16 * (256 * 3 / 8 + 2 * 3));
+  EXPECT_EQ(bytes(2, 64, 64, false), 16 * (64 / 4 + 5));
+  EXPECT_EQ(bytes(8, 96, 64, true), 16 * (96 + 2 * 3));
 }
 
-class PanelsGptq : public testing::TestWithParam<int> {};
+TEST(PanelsGptq, ScalesThatAreNoHalvesStayFloats) {
+  EXPECT_TRUE(input_groups(testing::make_gptq(4, 32, 64, false, false).matrix).half_scales);
+  EXPECT_FALSE(input_groups(testing::make_gptq(4, 32, 64, false, true).matrix).half_scales);
+  testing::MadeGptq made = testing::make_gptq(4, 32, 64, false, false);
+  made.matrix.scales[5] = 70000.0f;
+  EXPECT_FALSE(input_groups(made.matrix).half_scales);
+}
 
-// Panels hold the floats of dequantize(), in the order that goes with them, whatever range is decoded.
-TEST_P(PanelsGptq, DecodeAsTheMatrixDoes) {
-  const int bits = GetParam();
-  for (const bool act_order : {false, true}) {
-    constexpr int64_t kRows = 40;  // two panels and a half
-    const Made made = make(bits, kRows, act_order);
-    const GptqMatrix& m = made.matrix;
-    const std::vector<int32_t> order = gptq_order(m);
-    EXPECT_EQ(order.empty(), !act_order);
-    const int64_t bytes = gptq_panel_bytes(bits, m.cols, m.group);
-    std::vector<std::byte> panels(static_cast<size_t>(3 * bytes), std::byte{0xff});
-    gptq_to_panels(m, order, 0, 16, panels.data());
-    gptq_to_panels(m, order, 16, kRows, panels.data());
-    std::vector<float> want(static_cast<size_t>(kRows * m.cols));
-    m.dequantize(0, kRows, want.data());
-    for (int64_t first = 0; first < m.cols; first += 32) {
-      for (const int64_t count : {int64_t{32}, m.cols - first}) {
+TEST(PanelsGptq, OnlyInputsOutOfOrderNeedATable) {
+  const testing::MadeGptq plain = testing::make_gptq(4, 32, 224, false, false),
+                          shuffled = testing::make_gptq(4, 32, 224, true, false);
+  EXPECT_EQ(input_groups(plain.matrix).of_input, nullptr);
+  EXPECT_EQ(input_groups(shuffled.matrix).of_input, shuffled.matrix.group_of.data());
+}
+
+TEST(PanelsGptq, TypesAndBits) {
+  for (int bits : {2, 3, 4, 8}) EXPECT_EQ(gptq_bits(gptq_dtype(bits)), bits);
+  EXPECT_EQ(gptq_bits(DType::kQ4_0), 0);
+}
+
+// Rows, single rows and any stretch of a panel are the numbers of the matrix, on every instruction
+// set. 40 rows: two panels and a half; 224 inputs: a last group of 32.
+TEST(PanelsCoded, DecodeAsTheMatrixDoes) {
+  constexpr int64_t kRows = 40, kCols = 224;
+  testing::for_each_coded(kRows, kCols, [&](const testing::Coded& w) {
+    EXPECT_TRUE(is_coded(w.weight));
+    EXPECT_EQ(row_dtype(w.weight), DType::kF32);
+    for (const Kernels* t : available_kernels()) {
+      const testing::WithKernels scope(*t);
+      const std::string name = w.name + " " + t->isa;
+      std::vector<float> rows(w.values.size()), row(kCols), some(3 * kCols);
+      panels_to_rows(w.weight, 0, kRows, rows.data());
+      testing::expect_same_bits(w.values, rows, name + " rows");
+      panels_to_rows(w.weight, 15, 18, some.data());
+      testing::expect_same_bits({w.values.data() + 15 * kCols, 3 * kCols}, some, name + " some");
+      panel_row(w.weight, 39, row.data());
+      testing::expect_same_bits({w.values.data() + 39 * kCols, kCols}, row, name + " row");
+      for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 32}, {96, 64}, {160, 64}}) {
         std::vector<float> got(static_cast<size_t>(count * 16));
         for (int64_t r = 0; r < 48; ++r) {
-          decode_gptq_panel(panels.data() + r / 16 * bytes, bits, m.group, first, count,
-                            got.data());
+          t->decode_coded(coded_panels(w.weight), r / 16, first, count, got.data());
           for (int64_t c = 0; c < count; ++c) {
-            const int64_t col = order.empty() ? first + c : order[static_cast<size_t>(first + c)];
-            const float expected = r < kRows ? want[static_cast<size_t>(r * m.cols + col)] : 0.0f;
-            ASSERT_EQ(got[static_cast<size_t>(c * 16 + r % 16)], expected) << r << " " << col;
+            const float want =
+                r < kRows ? w.values[static_cast<size_t>(r * kCols + first + c)] : 0.0f;
+            ASSERT_EQ(got[static_cast<size_t>(c * 16 + r % 16)], want) << name << r << " " << c;
           }
         }
       }
     }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Bits, PanelsGptq, testing::Values(2, 3, 4, 8));
-
-TEST(PanelsGptq, AreAboutAsLargeAsTheFile) {
-  // 4 bits in groups of 128: codes, a float32 scale and a byte.
-  EXPECT_EQ(gptq_panel_bytes(4, 4096, 128), 16 * (4096 / 2 + 4096 / 128 * 5));
-  EXPECT_EQ(gptq_panel_bytes(2, 64, 64), 16 * (64 / 4 + 5));
-  EXPECT_EQ(gptq_panel_bytes(8, 96, 64), 16 * (96 + 2 * 5));
+  });
 }
 
 }  // namespace

@@ -88,6 +88,11 @@ constexpr Format kFormats[] = {  // in the order of DType
     block_format<Q1_0>(DType::kQ1_0, "q1_0", 41),
     block_format<Q2_0>(DType::kQ2_0, "q2_0", 42),
     {DType::kF8_E4M3, "f8_e4m3", kNoGgmlType, 1, 1, decode_f8_e4m3, encode_f8_e4m3},
+    // Codes alone: scales and zero points are tensors of their own (quant/gptq.h).
+    {DType::kGPTQ2, "gptq2", kNoGgmlType, 32, 8, nullptr, nullptr},
+    {DType::kGPTQ3, "gptq3", kNoGgmlType, 32, 12, nullptr, nullptr},
+    {DType::kGPTQ4, "gptq4", kNoGgmlType, 32, 16, nullptr, nullptr},
+    {DType::kGPTQ8, "gptq8", kNoGgmlType, 32, 32, nullptr, nullptr},
 };
 
 // Types that ggml uses for activations alone.

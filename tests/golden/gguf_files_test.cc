@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/test_folder.h"
 #include "io/gguf.h"
 #include "model/config.h"
 #include "model/tensor_names.h"
@@ -99,7 +100,7 @@ TEST(GgufFiles, OneModelInThreeLayouts) {
 TEST(GgufFiles, WrittenAgainItIsTheSame) {
   SKIP_WITHOUT_GOLDENS();
   const std::string source = kFolder + "llama-Q8_0.gguf";
-  const std::string copy = testing::TempDir() + "ponder_gguf_copy.gguf";
+  const std::string copy = test_path("gguf_copy.gguf");
   const auto file = GgufFile::open(source);
   ASSERT_TRUE(file.ok());
   ASSERT_TRUE(write_gguf(copy, file->metadata(), file->tensors().all()).ok());

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/test_folder.h"
 #include "io/safetensors.h"
 #include "model/gguf_writer.h"
 #include "model/model.h"
@@ -186,7 +187,7 @@ TEST(GgufModels, SplitFilesAndOldHeadersAreTheSameModel) {
 // Reading llama.cpp's file and writing it again gives the same tensors, byte for byte.
 TEST(GgufModels, WritingGivesLlamaCppsTensors) {
   SKIP_WITHOUT_GOLDENS();
-  const std::string path = testing::TempDir() + "ponder_gguf_models.gguf";
+  const std::string path = test_path("gguf_models.gguf");
   const std::pair<std::string, DType> cases[] = {
       {"llama-F16", DType::kF16},      {"llama-BF16", DType::kBF16},
       {"llama-Q8_0", DType::kQ8_0},    {"qwen2-F16", DType::kF16},

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "io/safetensors.h"
+#include "ops/panels.h"
 #include "ops/panels_gptq.h"
 
 namespace ponder {
@@ -45,21 +46,15 @@ TEST_P(GptqGolden, DequantizesToTheBit) {
   matrix->dequantize(0, matrix->rows, got.data());
   EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0);
 
-  // And from the panels, in their order.
-  const std::vector<int32_t> order = gptq_order(*matrix);
-  const int64_t bytes = gptq_panel_bytes(matrix->bits, matrix->cols, matrix->group);
-  std::vector<std::byte> panels(static_cast<size_t>(panel_count(matrix->rows) * bytes));
-  gptq_to_panels(*matrix, order, 0, matrix->rows, panels.data());
-  std::vector<float> decoded(static_cast<size_t>(matrix->cols * kPanelRows));
-  for (int64_t r = 0; r < matrix->rows; ++r) {
-    decode_gptq_panel(panels.data() + r / kPanelRows * bytes, matrix->bits, matrix->group, 0,
-                      matrix->cols, decoded.data());
-    for (int64_t j = 0; j < matrix->cols; ++j) {
-      const int64_t col = order.empty() ? j : order[static_cast<size_t>(j)];
-      ASSERT_EQ(decoded[static_cast<size_t>(j * kPanelRows + r % kPanelRows)],
-                want[static_cast<size_t>(r * matrix->cols + col)]);
-    }
-  }
+  // And from the panels.
+  const InputGroups groups = input_groups(*matrix);
+  Weight w{nullptr,         nullptr, matrix->rows, matrix->cols, gptq_dtype(matrix->bits),
+           Layout::kPanels, &groups};
+  std::vector<std::byte> panels(static_cast<size_t>(weight_bytes(w)));
+  w.data = panels.data();
+  gptq_to_panels(*matrix, groups, 0, matrix->rows, w.data);
+  panels_to_rows(w, 0, w.rows, got.data());
+  EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0);
   // Every other matrix of the folder reads too.
   for (const StoredTensor& tensor : file->tensors().all()) {
     if (!tensor.name.ends_with(".qweight")) continue;

@@ -8,6 +8,7 @@ constexpr int64_t kQueryTile = 24;  // whole microkernel tiles of every instruct
 // Latent values are transposed for each tile, so a larger one pays.
 constexpr int64_t kLatentTile = 32;
 constexpr int64_t kRun = 64;  // positions whose values are weighed at a time
+static_assert(kRun == kDecodedKeys);
 
 PONDER_INLINE int64_t round16(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -81,6 +82,54 @@ PONDER_INLINE KeyRun key_run(const AttentionPages& p, int64_t position, int64_t 
   return {keys, keys + p.value_offset, left < p.page_keys ? left : p.page_keys};
 }
 
+// `count` stored 16-bit floats to float32, whole vectors.
+inline void decode_halves(DType type, const float* from, int64_t first, int64_t count, float* out) {
+  const auto* halves = reinterpret_cast<const uint16_t*>(from) + first;
+  if (type == DType::kF16) {
+    for (int64_t i = 0; i < count; i += 16) store(out + i, load_f16(halves + i));
+  } else {
+    for (int64_t i = 0; i < count; i += 16) store(out + i, load_bf16(halves + i));
+  }
+}
+
+// Keys of positions [first, first + count) of a page to float32 panels. REQUIRES: multiples of 16
+inline void decode_keys(const AttentionPages& p, const float* keys, int64_t first, int64_t count,
+                        int64_t dim, float* out) {
+  if (p.type != DType::kQ8_0) return decode_halves(p.type, keys, first * dim, count * dim, out);
+  const auto* codes = reinterpret_cast<const uint8_t*>(keys);
+  const int64_t blocks = (dim + 31) / 32;
+  const float* scales = keys + p.page_keys * dim / 4 + first * blocks;
+  for (int64_t i = 0; i < count; i += 16) {
+    const uint8_t* panel = codes + (first + i) * dim;
+    for (int64_t d0 = 0; d0 < dim; d0 += 32) {
+      const F scale = load(scales + i * blocks + d0 / 32 * 16);
+      const int64_t end = dim - d0 < 32 ? dim : d0 + 32;
+      for (int64_t d = d0; d < end; ++d) {
+        store(out + i * dim + d * 16, to_float(widen_i8(panel + d * 16)) * scale);
+      }
+    }
+  }
+}
+
+// Values of positions [first, first + count) to float32 rows. REQUIRES: first is a multiple of 16
+inline void decode_values(const AttentionPages& p, const float* values, int64_t first,
+                          int64_t count, int64_t dim, float* out) {
+  if (p.type != DType::kQ8_0) return decode_halves(p.type, values, first * dim, count * dim, out);
+  const auto* codes = reinterpret_cast<const uint8_t*>(values) + first * dim;
+  const int64_t blocks = (dim + 31) / 32;
+  const float* scales = values + p.page_keys * dim / 4 + first * blocks;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t d = 0; d < dim; d += 16) {  // codes past a row are those of the next, or scales
+      const F x = to_float(widen_i8(codes + i * dim + d)) * set1(scales[i * blocks + d / 32]);
+      if (dim - d >= 16) {
+        store(out + i * dim + d, x);
+      } else {
+        store_n(out + i * dim + d, x, tail(dim - d));
+      }
+    }
+  }
+}
+
 // Scores of rows [i0, i0 + count) into s (count, lds); columns past a row's last key are garbage.
 // packed: count * head_dim floats.
 inline void scores(const AttentionArgs& a, int64_t i0, int64_t count, int64_t keys, float* s,
@@ -88,9 +137,16 @@ inline void scores(const AttentionArgs& a, int64_t i0, int64_t count, int64_t ke
   const Rows q = rows_of(a.q + i0 * a.q_ld, a.q_ld, count, a.head_dim, packed);
   for (int64_t first = 0; first < keys;) {
     const KeyRun run = key_run(a.pages, first, keys);
-    product_of(
-        q, {nullptr, 0, 0, run.keys, 16 * a.head_dim, 16, a.head_dim, s + first, 16, lds, false},
-        round16(run.count));
+    const bool stored = a.pages.type == DType::kF32;
+    const int64_t step = stored ? run.count : kRun;
+    for (int64_t i = 0; i < run.count; i += step) {
+      const int64_t n = round16(run.count - i < step ? run.count - i : step);
+      if (!stored) decode_keys(a.pages, run.keys, i, n, a.head_dim, a.decoded);
+      product_of(q,
+                 {nullptr, 0, 0, stored ? run.keys : a.decoded, 16 * a.head_dim, 16, a.head_dim,
+                  s + first + i, 16, lds, false},
+                 n);
+    }
     first += run.count;
   }
 }
@@ -129,13 +185,21 @@ inline void weigh_values(const AttentionArgs& a, const KeyRun& run, int64_t firs
   for (int64_t i = 0; i < run.count; i += kRun) {
     const int64_t n = run.count - i < kRun ? run.count - i : kRun;
     const Rows weights = rows_of(s + first + i, lds, count, n, memory);
-    float* values = memory + count * kRun;
-    if (a.latent) latent_values(run.keys, i, n, a.head_dim, a.value_dim, values);
-    product_of(
-        weights,
-        {nullptr, 0, 0, a.latent ? values : run.values + i * a.value_dim, a.latent ? 16 * n : 16,
-         a.latent ? 16 : a.value_dim, n, out, 16, a.out_ld, first + i > 0},
-        a.value_dim);
+    const bool stored = a.pages.type == DType::kF32;
+    const float* values = stored ? run.values + i * a.value_dim : a.decoded;
+    if (a.latent) {
+      float* made = memory + count * kRun;
+      if (!stored) decode_keys(a.pages, run.keys, i, round16(n), a.head_dim, a.decoded);
+      latent_values(stored ? run.keys : a.decoded, stored ? i : 0, n, a.head_dim, a.value_dim,
+                    made);
+      values = made;
+    } else if (!stored) {
+      decode_values(a.pages, run.values, i, n, a.value_dim, a.decoded);
+    }
+    product_of(weights,
+               {nullptr, 0, 0, values, a.latent ? 16 * n : 16, a.latent ? 16 : a.value_dim, n, out,
+                16, a.out_ld, first + i > 0},
+               a.value_dim);
   }
 }
 

@@ -2,8 +2,10 @@
 // here may call an inline function of a shared header: the linker could pick this copy for the
 // whole program.
 #include "core/math.h"
+#include "ops/cpu/iq_points.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/simd_avx2.h"
+#include "quant/iq_grids.h"
 
 namespace ponder::avx2 {
 
@@ -14,6 +16,9 @@ namespace ponder::avx2 {
 // Uses all of the above.
 #include "ops/cpu/attention-inl.h"
 #include "ops/cpu/quant-inl.h"
+#include "ops/cpu/weight_panels-inl.h"
+// Uses quant-inl.h.
+#include "ops/cpu/iq-inl.h"
 #include "ops/cpu/table-inl.h"
 
 }  // namespace ponder::avx2

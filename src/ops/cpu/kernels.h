@@ -15,10 +15,12 @@ namespace ponder {
 // positions (a multiple of 16): keys as panels of 16 positions, [head_dim][16], then at
 // value_offset the values in rows of value_dim. If the first prefix_keys positions are shared with
 // other sequences, their last page is not filled up: position prefix_keys starts a page of its own.
+// Other types than float32 lie as ops/kv_rows.h has it; offsets and strides count floats all the same.
 struct AttentionPages {
   const float* base;
   const int32_t* table;
   int64_t page_stride, value_offset, page_keys, prefix_keys;
+  DType type = DType::kF32;
 };
 
 // Rows that read the same keys and values: consecutive queries of one head, or heads of one query that
@@ -34,7 +36,10 @@ struct AttentionArgs {
   float scale;
   AttentionPages pages;
   float* scratch;  // attention_scratch(rows, keys, head_dim, latent ? value_dim : 0) floats
+  float* decoded = nullptr;  // kDecodedKeys * max(head_dim, value_dim) floats, if not float32
 };
+
+constexpr int64_t kDecodedKeys = 64;  // positions that are made float32 at a time
 
 // Gradients of the same for queries of one head, its keys in one page. Not for latent values.
 struct AttentionGradArgs {
@@ -78,12 +83,19 @@ enum class PanelKind : uint8_t {
   kIQ4_XS,
   kMXFP4,
   kTQ2_0,
+  kIQ1_S,
+  kIQ1_M,
+  kIQ2_XXS,
+  kIQ2_XS,
+  kIQ2_S,
+  kIQ3_XXS,
+  kIQ3_S,
   kUnpacked32,
   kUnpacked32Offset,
   kUnpacked16,
   kUnpacked16Offset,
 };
-constexpr int kPanelKinds = 18;
+constexpr int kPanelKinds = 25;
 
 // y (rows, n) = or += tile * panels, + bias; rows ldy apart. k inputs, of which the first are at the
 // first block of `tile` and `panels`: a product may be cut along k, and goes on with the same chains.
@@ -97,6 +109,28 @@ struct QuantProduct {
   float* y;
   int64_t ldy;
   const float* bias;  // n floats, or null
+};
+
+// Panels of FP8 or GPTQ weights (ops/panels_fp8.h and ops/panels_gptq.h have the layout of the codes):
+// what is in the first one; in the others it is `stride` bytes further.
+struct CodedPanels {
+  int bits;                 // of GPTQ; 0: FP8, which has scales and codes alone
+  bool half_scales;         // float16, else float32
+  int64_t group;            // inputs
+  const int32_t* group_of;  // of an input; null: input / group
+  const uint8_t* scales;    // GPTQ: [groups][16]; FP8: one float32 for each 128 inputs
+  const uint8_t* zeros;     // [groups][16]
+  const uint8_t* codes;
+  int64_t stride;
+};
+
+// y (rows, n) = x times the panels from number `first` on; one or two rows, packed as a tile
+// (pack_rows). k is a multiple of 32.
+struct CodedProduct {
+  const float* x;
+  int64_t rows, k, first, n;
+  float* y;
+  int64_t ldy;
 };
 
 struct Kernels {
@@ -122,6 +156,12 @@ struct Kernels {
   // Converts `count` panel vectors of 16 to float32.
   void (*decode_f16)(const void* in, float* out, int64_t count);
   void (*decode_bf16)(const void* in, float* out, int64_t count);
+  // Inputs [first, first + count) of a panel to out[count][16]. Both are multiples of 32, but for the
+  // end of an FP8 row.
+  void (*decode_coded)(const CodedPanels& w, int64_t panel, int64_t first, int64_t count,
+                       float* out);
+  // What gemm() gives over the decoded panels, to the bit.
+  void (*coded_product)(const CodedPanels& w, const CodedProduct& product);
   // Rows of x (leading dimension ld) become rows [first, first + rows) of a tile of tile_rows. k is
   // a multiple of 32.
   void (*quantize_rows)(const float* x, int64_t ld, int64_t rows, int64_t k, int64_t first,

@@ -12,6 +12,7 @@ namespace ponder::avx2 {
 constexpr int kMaxRows = 6;
 constexpr int kMaxPanels = 1;
 constexpr int kNarrowPanels = 2;
+constexpr int kCodedPanels = 2;
 constexpr const char* kIsaName = "avx2";
 
 struct F {
@@ -46,6 +47,17 @@ PONDER_INLINE __m256 bf16x8(const uint16_t* p) {
       _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16));
 }
 PONDER_INLINE F load_bf16(const uint16_t* p) { return {bf16x8(p), bf16x8(p + 8)}; }
+PONDER_INLINE __m128i load16(const uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+PONDER_INLINE F load_f8(const uint8_t* p) {
+  const __m256i x = _mm256_cvtepu8_epi16(load16(p));
+  // The sign twice, from which the mask takes the second off.
+  const __m256i half = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 1),
+                                        _mm256_set1_epi16(static_cast<short>(0xbf80)));
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(half)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))};
+}
 PONDER_INLINE F set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 PONDER_INLINE F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 PONDER_INLINE F operator+(F a, F b) {
@@ -98,9 +110,6 @@ constexpr int kQuantPanels = 1;
 constexpr int kQuantRows = 4;
 constexpr int kSigned = 256;
 
-PONDER_INLINE __m128i load16(const uint8_t* p) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-}
 PONDER_INLINE __m128i load8(const uint8_t* p) {
   return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
 }
@@ -125,6 +134,9 @@ PONDER_INLINE I operator&(I a, I b) {
 PONDER_INLINE I operator|(I a, I b) {
   return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
 }
+PONDER_INLINE I operator^(I a, I b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
+}
 PONDER_INLINE I operator+(I a, I b) {
   return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
 }
@@ -144,6 +156,28 @@ PONDER_INLINE I look_up(const int8_t* table, I index) {
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm256_shuffle_epi8(all, index.lo), _mm256_shuffle_epi8(all, index.hi)};
 }
+PONDER_INLINE I look_up_words(const void* table, I index) {
+  const int* words = static_cast<const int*>(table);
+  return {_mm256_i32gather_epi32(words, index.lo, 4), _mm256_i32gather_epi32(words, index.hi, 4)};
+}
+PONDER_INLINE I negate_bytes(I codes, I signs, int step) {
+  const __m256i lanes = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+  const __m256i place = _mm256_add_epi8(lanes, _mm256_set1_epi8(static_cast<char>(step / 2)));
+  const __m256i bits = _mm256_set1_epi32(step % 2 == 0 ? 0x08040201 : INT32_MIN + 0x00402010);
+  const auto negate = [&](__m256i code, __m256i sign) {
+    const __m256i bit = _mm256_and_si256(_mm256_shuffle_epi8(sign, place), bits);
+    const __m256i negative = _mm256_cmpeq_epi8(bit, bits);
+    return _mm256_sub_epi8(_mm256_xor_si256(code, negative), negative);
+  };
+  return {negate(codes.lo, signs.lo), negate(codes.hi, signs.hi)};
+}
+PONDER_INLINE F halves_to_float(I halves) {
+  const __m256i packed = _mm256_packus_epi32(halves.lo, halves.hi);  // 64 bits of each in turn
+  const __m256i words = _mm256_permute4x64_epi64(packed, 0xd8);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(words)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(words, 1))};
+}
 PONDER_INLINE F to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 PONDER_INLINE F as_floats(I bits) {
   return {_mm256_castsi256_ps(bits.lo), _mm256_castsi256_ps(bits.hi)};
@@ -161,10 +195,11 @@ PONDER_INLINE I ready(I codes) {
 }
 // Eight lanes of R rows; codes of step s at codes[s * 2]. maddubs adds two products of an unsigned and a
 // signed byte in 16 bits and saturates. Unsigned codes up to kMost times activations up to 127 leave
-// room for kPairs such sums; of signed codes the sign goes to the activation, and 2 * 128 * 127 fits.
+// room for kPairs such sums; of signed codes the sign goes to the activation, kMost is
+// the largest size, and 2 * 128 * 127 fits.
 template <int R, int kBias, int kMost, int kSteps>
 PONDER_INLINE void dot8(__m256i (&sum)[R], const __m256i* codes, const int8_t* x, int64_t x_step) {
-  constexpr int kPairs = kBias == kSigned ? 1 : 32767 / (2 * 127 * kMost);
+  constexpr int kPairs = kMost == 255 ? 1 : 32767 / (2 * 127 * kMost);
   static_assert(kPairs >= 1);
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i pairs[R];

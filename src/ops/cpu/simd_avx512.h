@@ -13,6 +13,7 @@ constexpr int kMaxRows = 12;   // microkernel tile: rows of activations
 constexpr int kMaxPanels = 2;  // and panels of 16 outputs
 constexpr int kNarrowPanels =
     4;  // and panels of a tile of one or two rows: enough chains to hide latency
+constexpr int kCodedPanels = 4;
 constexpr const char* kIsaName = "avx512";
 
 struct F {
@@ -36,6 +37,16 @@ PONDER_INLINE F load_f16(const uint16_t* p) {
 PONDER_INLINE F load_bf16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(
       _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
+}
+PONDER_INLINE __m128i load16(const uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+PONDER_INLINE F load_f8(const uint8_t* p) {
+  const __m256i x = _mm256_cvtepu8_epi16(load16(p));
+  // The sign twice, from which the mask takes the second off.
+  const __m256i half = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 1),
+                                        _mm256_set1_epi16(static_cast<short>(0xbf80)));
+  return {_mm512_cvtph_ps(half)};
 }
 PONDER_INLINE F set1(float x) { return {_mm512_set1_ps(x)}; }
 PONDER_INLINE F zero() { return {_mm512_setzero_ps()}; }
@@ -71,9 +82,6 @@ constexpr int kSigned = 256;
 PONDER_INLINE I izero() { return {_mm512_setzero_si512()}; }
 PONDER_INLINE I iset1(int32_t x) { return {_mm512_set1_epi32(x)}; }
 PONDER_INLINE I load_bytes(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-PONDER_INLINE __m128i load16(const uint8_t* p) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-}
 PONDER_INLINE I widen_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(load16(p))}; }
 PONDER_INLINE I widen_i8(const uint8_t* p) { return {_mm512_cvtepi8_epi32(load16(p))}; }
 PONDER_INLINE I widen_u16(const uint8_t* p) {
@@ -81,6 +89,7 @@ PONDER_INLINE I widen_u16(const uint8_t* p) {
 }
 PONDER_INLINE I operator&(I a, I b) { return {_mm512_and_si512(a.v, b.v)}; }
 PONDER_INLINE I operator|(I a, I b) { return {_mm512_or_si512(a.v, b.v)}; }
+PONDER_INLINE I operator^(I a, I b) { return {_mm512_xor_si512(a.v, b.v)}; }
 PONDER_INLINE I operator+(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
 PONDER_INLINE I operator-(I a, I b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 PONDER_INLINE I shift_right(I a, int n) { return {_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(n))}; }
@@ -89,6 +98,20 @@ PONDER_INLINE I look_up(const int8_t* table, I index) {
   const __m512i all =
       _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm512_shuffle_epi8(all, index.v)};
+}
+PONDER_INLINE I look_up_words(const void* table, I index) {
+  return {_mm512_i32gather_epi32(index.v, table, 4)};
+}
+PONDER_INLINE I negate_bytes(I codes, I signs, int step) {
+  const __m512i lanes =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+  const __m512i place = _mm512_add_epi8(lanes, _mm512_set1_epi8(static_cast<char>(step / 2)));
+  const __m512i bits = _mm512_set1_epi32(step % 2 == 0 ? 0x08040201 : INT32_MIN + 0x00402010);
+  const __mmask64 negative = _mm512_test_epi8_mask(_mm512_shuffle_epi8(signs.v, place), bits);
+  return {_mm512_mask_sub_epi8(codes.v, negative, _mm512_setzero_si512(), codes.v)};
+}
+PONDER_INLINE F halves_to_float(I halves) {
+  return {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(halves.v))};
 }
 PONDER_INLINE F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
 PONDER_INLINE F as_floats(I bits) { return {_mm512_castsi512_ps(bits.v)}; }

@@ -15,6 +15,7 @@ namespace ponder::reference {
 constexpr int kMaxRows = 4;
 constexpr int kMaxPanels = 1;
 constexpr int kNarrowPanels = 1;
+constexpr int kCodedPanels = 1;  // panels of FP8 and GPTQ weights that go together
 constexpr const char* kIsaName = "reference";
 
 struct F {
@@ -60,6 +61,13 @@ inline F load_f16(const uint16_t* p) {
 }
 inline F load_bf16(const uint16_t* p) {
   return lanes([&](int i) { return std::bit_cast<float>(static_cast<uint32_t>(p[i]) << 16); });
+}
+// e4m3 (quant/f8.h), but for NaN, times 2^-8. Its bits are those of a float16 with a smaller exponent and
+// a shorter mantissa, so that the numbers without an exponent need no case of their own.
+inline F load_f8(const uint8_t* p) {
+  return lanes([&](int i) {
+    return half_to_float(static_cast<uint16_t>((p[i] & 0x80) << 8 | (p[i] & 0x7f) << 7));
+  });
 }
 inline F set1(float x) {
   return lanes([&](int) { return x; });
@@ -152,6 +160,9 @@ inline I operator&(I a, I b) {
 inline I operator|(I a, I b) {
   return int_lanes([&](int i) { return a.v[i] | b.v[i]; });
 }
+inline I operator^(I a, I b) {
+  return int_lanes([&](int i) { return a.v[i] ^ b.v[i]; });
+}
 inline I operator+(I a, I b) {
   return int_lanes([&](int i) { return a.v[i] + b.v[i]; });
 }
@@ -171,11 +182,33 @@ inline I look_up(const int8_t* table, I index) {
   for (uint8_t& b : bytes) b = static_cast<uint8_t>(table[b]);
   return load_bytes(bytes);
 }
+// The 32-bit word of each lane's number in a table of such words.
+inline I look_up_words(const void* table, I index) {
+  return int_lanes([&](int i) {
+    int32_t word;
+    std::memcpy(&word, static_cast<const uint8_t*>(table) + 4 * index.v[i], sizeof word);
+    return word;
+  });
+}
+// Byte i of each lane is negated if bit 4 * step + i of the lane of `signs` is set.
+inline I negate_bytes(I codes, I signs, int step) {
+  uint8_t bytes[64];
+  std::memcpy(bytes, codes.v, sizeof bytes);
+  for (int i = 0; i < 64; ++i) {
+    const bool negative = (static_cast<uint32_t>(signs.v[i / 4]) >> (4 * step + i % 4) & 1u) != 0;
+    if (negative) bytes[i] = static_cast<uint8_t>(-bytes[i]);
+  }
+  return load_bytes(bytes);
+}
 inline F to_float(I a) {
   return lanes([&](int i) { return static_cast<float>(a.v[i]); });
 }
 inline F as_floats(I bits) {
   return lanes([&](int i) { return std::bit_cast<float>(bits.v[i]); });
+}
+// Lanes hold the bits of float16 numbers.
+inline F halves_to_float(I halves) {
+  return lanes([&](int i) { return half_to_float(static_cast<uint16_t>(halves.v[i])); });
 }
 // Sixteen integers within +-127 as bytes.
 inline void store_i8(int8_t* p, F a) {
