@@ -3,22 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <new>
+#include <cmath>
 
-#include "core/rng.h"
 #include "engine/group.h"
+#include "ops/kv_rows.h"
 
 namespace ponder {
 namespace {
 
 constexpr int64_t kMostRows = 1 << 20;  // of a step
 constexpr int32_t kMostAnswers = 1 << 16;
-
-// Rows of logits in memory at a time: at most about 16 MB, or 48 rows.
-int64_t logit_block(int64_t vocab) {
-  return std::max<int64_t>(48, std::min<int64_t>(512, (4 << 20) / vocab));
-}
+constexpr int32_t kMostTop = 128;
 
 }  // namespace
 
@@ -34,6 +29,12 @@ const char* finish_reason_name(FinishReason reason) {
       return "cancelled";
     case FinishReason::kError:
       return "error";
+    case FinishReason::kComplete:
+      return "stop";
+    case FinishReason::kLoop:
+      return "loop";
+    case FinishReason::kDeadline:
+      return "deadline";
   }
   return "unknown";
 }
@@ -44,7 +45,8 @@ Engine::Engine(const Model& model, ThreadPool& pool, const EngineOptions& option
       options_(options),
       cache_(std::move(cache)),
       table_(cache_.pages()),
-      draws_(static_cast<size_t>(pool.size())) {}
+      prefixes_(table_),
+      drawers_(static_cast<size_t>(pool.size())) {}
 
 Engine::~Engine() = default;
 
@@ -58,14 +60,47 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, ThreadPool& p
     return invalid(
         fmt::format("chunk must be from 1 to {} tokens, not {}", kMostRows, options.chunk));
   }
-  const int64_t most_pages =
-      std::min<int64_t>(INT32_MAX, INT64_MAX / KvCache::page_bytes(model.config()));
+  if (options.max_queue < 0) {
+    return invalid(fmt::format("max_queue must be at least 0, not {}", options.max_queue));
+  }
+  if (!is_kv_type(options.kv_type)) {
+    return invalid("kv_type: keys and values can be f32, f16, bf16 or q8_0, nothing else");
+  }
+  if (options.speculation != Speculation::kNone && options.draft_tokens < 1) {
+    return invalid(
+        fmt::format("draft_tokens must be at least 1 token, not {}", options.draft_tokens));
+  }
+  if (options.speculation == Speculation::kDraftModel && options.draft_model == nullptr) {
+    return invalid("speculation with a draft model needs one: set draft_model");
+  }
+  const bool nextn = options.speculation == Speculation::kNextn;
+  if (nextn && model.config().num_nextn_predict_layers == 0) {
+    return invalid(
+        "this model has no layer that predicts a further token: choose another kind of "
+        "speculation");
+  }
+  const KvShape shape = kv_shape(model.config(), options.kv_type, nextn);
+  const int64_t most_pages = std::min<int64_t>(INT32_MAX, INT64_MAX / KvCache::page_bytes(shape));
   if (options.pages < 1 || options.pages > most_pages) {
     return invalid(fmt::format("the key-value cache must have from 1 to {} pages, not {}",
                                most_pages, options.pages));
   }
-  ASSIGN_OR_RETURN(KvCache cache, KvCache::create(model.config(), options.pages));
-  return std::unique_ptr<Engine>(new Engine(model, pool, options, std::move(cache)));
+  ASSIGN_OR_RETURN(KvCache cache, KvCache::create(shape, options.pages));
+  auto engine = std::unique_ptr<Engine>(new Engine(model, pool, options, std::move(cache)));
+  if (options.prefix_store) {
+    if (!options.prefix_cache) return invalid("prefix_store needs prefix_cache");
+    const std::string form = fmt::format("type {} layers {} heads {} keys {} values {} page {}",
+                                         static_cast<int>(shape.type), shape.layers, shape.kv_heads,
+                                         shape.key_dim, shape.value_dim, KvCache::kPageKeys);
+    ASSIGN_OR_RETURN(engine->store_,
+                     PrefixStore::open(*options.prefix_store, form,
+                                       static_cast<size_t>(KvCache::page_bytes(shape))));
+  }
+  if (options.speculation == Speculation::kDraftModel) {
+    ASSIGN_OR_RETURN(engine->draft_model_, DraftModel::create(*options.draft_model, pool,
+                                                              options.pages, options.kv_type));
+  }
+  return engine;
 }
 
 // The tokens an answer may have. A last token needs no place in the cache: nothing follows it.
@@ -94,6 +129,14 @@ Status Engine::check(const Request& request) const {
     return invalid("n is 0 and no log-probabilities of the prompt are wanted: nothing to do");
   }
   RETURN_IF_ERROR(request.sampling.validate(vocab));
+  RETURN_IF_ERROR(Steering::validate(request, vocab));
+  if (request.top_logprobs < 0 || request.top_logprobs > kMostTop) {
+    return invalid(
+        fmt::format("top_logprobs must be from 0 to {}, not {}", kMostTop, request.top_logprobs));
+  }
+  if (!(request.weight > 0 && std::isfinite(request.weight))) {
+    return invalid(fmt::format("weight must be a number above 0, not {}", request.weight));
+  }
   const int64_t context = model_.config().max_position_embeddings;
   if (prompt + (request.n > 0 ? 1 : 0) > context) {
     return invalid(fmt::format(
@@ -103,13 +146,13 @@ Status Engine::check(const Request& request) const {
   const int64_t limit = request.n > 0 ? answer_limit(request) : 1;
   const int64_t places = table_.pages() * KvCache::kPageKeys;
   if (prompt > places) {
-    return exhausted(
+    return invalid(
         fmt::format("the prompt has {} tokens and the key-value cache holds {}: shorten it or "
                     "give the cache more pages",
                     prompt, places));
   }
   if (prompt + limit - 1 > places) {
-    return exhausted(
+    return invalid(
         fmt::format("a prompt of {} tokens and {} new ones do not fit the key-value cache of {}: "
                     "lower max_new_tokens to {} or give the cache more pages",
                     prompt, limit, places, places - prompt + 1));
@@ -117,204 +160,125 @@ Status Engine::check(const Request& request) const {
   return {};
 }
 
+// A newcomer begins where those at work stand: there is no credit for having been away.
+Engine::Account& Engine::account_of(const Request& request) {
+  const auto found = accounts_.find(request.account);
+  if (found != accounts_.end()) {
+    found->second->weight = request.weight;
+    return *found->second;
+  }
+  auto account = std::make_unique<Account>();
+  account->weight = request.weight;
+  for (const auto& [key, other] : accounts_) {
+    const bool first = &other == &accounts_.begin()->second;
+    account->served = first ? other->served : std::min(account->served, other->served);
+  }
+  return *(accounts_[request.account] = std::move(account));
+}
+
 Result<RequestId> Engine::submit(Request request) {
   RETURN_IF_ERROR(check(request));
+  if (options_.max_queue > 0 && static_cast<int64_t>(queue_.size()) >= options_.max_queue) {
+    return exhausted(
+        fmt::format("{} requests are waiting, which is all that the queue holds: try "
+                    "again later",
+                    queue_.size()));
+  }
   auto group = std::make_unique<Group>();
   group->id = next_id_++;
   group->limit = answer_limit(request);
   group->output.answers.resize(static_cast<size_t>(request.n));
   if (request.prompt_logprobs) group->output.prompt_logprobs.resize(request.prompt.size() - 1);
-  const int32_t sequences = std::max(1, request.n);
-  for (int32_t i = 0; i < sequences; ++i) {
-    group->sequences.push_back({{group->id, i}, PageList(table_)});
-  }
-  group->unfinished = sequences;
+  group->unfinished = std::max(1, request.n);
   group->request = std::move(request);
+  group->account = &account_of(group->request);
+  ++group->account->unfinished;
+  for (int32_t i = 0; i < group->unfinished; ++i) {
+    group->sequences.push_back({group.get(), static_cast<size_t>(i), 0, PageList(table_)});
+    if (!Steering::needed(group->request)) continue;
+    group->sequences.back().steering = std::make_unique<Steering>(group->request);
+  }
   queue_.push_back(std::move(group));
   return queue_.back()->id;
 }
 
-Status Engine::step() {
-  if (!busy()) return {};
-  const auto start = std::chrono::steady_clock::now();
-  plan();
-  PONDER_CHECK(!work_.empty(), "the oldest sequence can always go on");
-  try {
-    forward();
-  } catch (const std::bad_alloc&) {
-    return exhausted(
-        fmt::format("no memory for a step of {} tokens: lower max_batch or chunk", ids_.size()));
-  }
-  const int64_t rows = static_cast<int64_t>(ids_.size());
-  int64_t decoded = 0;
-  for (const Work& work : work_) decoded += work.decode ? 1 : 0;
-  advance();
-  retire();
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const double share = static_cast<double>(decoded) / static_cast<double>(rows);
-  ++stats_.steps;
-  stats_.decode_tokens += decoded;
-  stats_.prefill_tokens += rows - decoded;
-  stats_.decode_seconds += seconds * share;
-  stats_.prefill_seconds += seconds * (1 - share);
-  return {};
-}
-
-// Runs the planned rows and draws the tokens that are due.
-void Engine::forward() {
-  arena_.reset();
-  Ctx cx{pool_, arena_, scratch_};
-  const Tensor hidden = model_.forward(cx, {ids_, positions_, segments_, &cache_});
-  if (rows_.empty()) return;
-  const bool all = rows_.size() == ids_.size();
-  const Tensor chosen = all ? hidden : select_rows(cx, hidden, rows_);
-  const int64_t vocab = model_.config().vocab_size, block = logit_block(vocab);
-  for (int64_t r0 = 0; r0 < chosen.rows; r0 += block) {
-    const Arena::Scope scope(arena_);
-    const int64_t count = std::min(block, chosen.rows - r0);
-    const Tensor logits = model_.logits(cx, {chosen.row(r0), count, chosen.cols});
-    const auto row = [&](int64_t i) {
-      return std::span<float>(logits.row(i), static_cast<size_t>(vocab));
-    };
-    for (int64_t i = 0; i < count; ++i) {
-      const LogitRow& what = logit_rows_[static_cast<size_t>(r0 + i)];
-      if (!what.scores) continue;
-      if (what.group->request.prompt_logits)
-        what.group->request.prompt_logits(what.position, row(i));
-      what.group->scored = what.position + 1;
-    }
-    const int64_t grain = std::max<int64_t>(1, 2048 / vocab);
-    pool_.run(count, grain, [&](int64_t begin, int64_t end, int thread) {
-      for (int64_t i = begin; i < end; ++i) {
-        sample_row(logit_rows_[static_cast<size_t>(r0 + i)], row(i),
-                   draws_[static_cast<size_t>(thread)]);
-      }
-    });
-  }
-}
-
-// Everything that one row of logits is for. Several threads: writes only what belongs to this row.
-void Engine::sample_row(const LogitRow& row, std::span<float> logits, TokenDraw& draw) {
-  Group& group = *row.group;
-  const Request& request = group.request;
-  for (size_t i = 0; i < row.draws; ++i) {
-    const size_t index = row.sequence + i;
-    const double u = uniform_at(request.sampling.seed, request.key + request.first_sample + index,
-                                static_cast<uint64_t>(row.position) + 1);
-    Drawn& drawn = drawn_[row.drawn + i];
-    auto token =
-        draw.draw(logits, request.sampling, request.prompt, group.output.answers[index].tokens, u);
-    drawn.status = token.status();
-    drawn.token = token.ok() ? *token : -1;
-  }
-  // The kernel scales the logits in place: a second target of the same row divides by 1.
-  float inverse = 1.0f / logprob_temperature(request.sampling);
-  const auto logprob = [&](int32_t target) {
-    const LogprobRow out =
-        kernels().logprob_row(logits.data(), static_cast<int64_t>(logits.size()), target, inverse);
-    inverse = 1.0f;
-    return out;
-  };
-  for (size_t i = 0; i < row.draws; ++i) {
-    Drawn& drawn = drawn_[row.drawn + i];
-    if (drawn.token >= 0) drawn.logprob = logprob(drawn.token);
-  }
-  const size_t next = static_cast<size_t>(row.position) + 1;
-  if (row.scores && request.prompt_logprobs && next < request.prompt.size()) {
-    group.output.prompt_logprobs[next - 1] = logprob(request.prompt[next]).logprob;
-  }
-}
-
-// Records what the step has computed.
-void Engine::advance() {
-  for (const Work& work : work_) work.group->sequences[work.sequence].done += work.rows;
-  for (const Work& work : work_) {
-    Group& group = *work.group;
-    if (group.begun || group.sequences[0].done < group.length(0)) continue;
-    // The prompt is done: every answer goes on from its pages.
-    group.begun = true;
-    for (size_t i = 1; i < group.sequences.size(); ++i) {
-      group.sequences[i].pages = group.sequences[0].pages.fork(group.sequences[0].done);
-      group.sequences[i].done = group.sequences[0].done;
-    }
-    if (group.output.answers.empty()) finish(group, 0, FinishReason::kLength);
-  }
-  for (const LogitRow& row : logit_rows_) {
-    for (size_t i = 0; i < row.draws; ++i) {
-      accept(*row.group, row.sequence + i, drawn_[row.drawn + i]);
-    }
-  }
-}
-
-void Engine::accept(Group& group, size_t index, const Drawn& drawn) {
-  Answer& answer = group.output.answers[index];
-  if (drawn.token < 0) {
-    answer.error = drawn.status.message();
-    return finish(group, index, FinishReason::kError);
-  }
-  answer.tokens.push_back(drawn.token);
-  answer.logprobs.push_back(drawn.logprob.logprob);
-  answer.entropies.push_back(drawn.logprob.entropy);
-  const std::vector<int32_t>& stops = group.request.sampling.stop_ids;
-  FinishReason reason = FinishReason::kNone;
-  if (std::find(stops.begin(), stops.end(), drawn.token) != stops.end()) {
-    reason = FinishReason::kStop;
-  } else if (static_cast<int64_t>(answer.tokens.size()) >= group.limit) {
-    reason = FinishReason::kLength;
-  }
-  if (group.request.stream) {
-    events_.push_back(
-        {group.id, static_cast<int32_t>(index), drawn.token, drawn.logprob.logprob, reason});
-  }
-  if (reason != FinishReason::kNone) close(group, index, reason);
-}
-
-// Ends a sequence without a token.
-void Engine::finish(Group& group, size_t index, FinishReason reason) {
-  if (group.request.stream) {
-    events_.push_back({group.id, static_cast<int32_t>(index), -1, 0, reason});
-  }
-  close(group, index, reason);
-}
-
-void Engine::close(Group& group, size_t index, FinishReason reason) {
-  Sequence& sequence = group.sequences[index];
-  PONDER_CHECK(!sequence.finished);
-  sequence.finished = true;
-  sequence.pages.release();
-  --group.unfinished;
-  if (!group.output.answers.empty()) group.output.answers[index].reason = reason;
-}
-
-// Moves finished groups out of the way.
-void Engine::retire() {
-  const auto finished = [](const std::unique_ptr<Group>& g) { return g->unfinished == 0; };
-  for (auto& group : active_) {
-    if (finished(group)) done_.push_back(std::move(group));
-  }
-  std::erase(active_, nullptr);
+Engine::Group* Engine::find(RequestId id) {
+  const auto has_id = [id](const std::unique_ptr<Group>& g) { return g->id == id; };
+  const auto active = std::find_if(active_.begin(), active_.end(), has_id);
+  if (active != active_.end()) return active->get();
+  const auto queued = std::find_if(queue_.begin(), queue_.end(), has_id);
+  return queued != queue_.end() ? queued->get() : nullptr;
 }
 
 bool Engine::cancel(RequestId id) {
-  const auto has_id = [id](const std::unique_ptr<Group>& g) { return g->id == id; };
-  const auto queued = std::find_if(queue_.begin(), queue_.end(), has_id);
-  if (queued != queue_.end()) {
-    active_.push_back(std::move(*queued));
-    queue_.erase(queued);
+  Group* group = find(id);
+  if (group == nullptr) return false;
+  end(*group, FinishReason::kCancelled);
+  retire();
+  return true;
+}
+
+bool Engine::end_thinking(RequestId id) {
+  Group* group = find(id);
+  bool any = false;
+  if (group == nullptr) return any;
+  for (Sequence& s : group->sequences) {
+    if (!s.finished && s.steering != nullptr) any |= s.steering->end_thinking();
   }
-  const auto found = std::find_if(active_.begin(), active_.end(), has_id);
-  if (found == active_.end()) return false;
-  Group& group = **found;
-  for (size_t i = 0; i < group.sequences.size(); ++i) {
-    if (!group.sequences[i].finished) finish(group, i, FinishReason::kCancelled);
+  return any;
+}
+
+// Ends all that is unfinished of a group, without a token.
+void Engine::end(Group& group, FinishReason reason) {
+  for (Sequence& s : group.sequences) {
+    if (!s.finished) finish(s, reason);
   }
   if (!group.begun && group.request.prompt_logprobs) {
     const size_t most = group.output.prompt_logprobs.size();
     group.output.prompt_logprobs.resize(std::min(most, static_cast<size_t>(group.scored)));
   }
-  retire();
-  return true;
+}
+
+// Ends a sequence without a token.
+void Engine::finish(Sequence& sequence, FinishReason reason) {
+  const Group& group = *sequence.group;
+  if (group.request.stream) {
+    events_.push_back({group.id, static_cast<int32_t>(sequence.index), -1, 0, reason, false});
+  }
+  close(sequence, reason);
+}
+
+void Engine::close(Sequence& sequence, FinishReason reason) {
+  Group& group = *sequence.group;
+  PONDER_CHECK(!sequence.finished);
+  keep_prefix(sequence);
+  if (draft_model_ != nullptr) draft_model_->forget(&sequence);
+  sequence.finished = true;
+  sequence.pages.release();
+  --group.unfinished;
+  if (group.output.answers.empty()) return;
+  Answer& answer = group.output.answers[sequence.index];
+  answer.reason = reason;
+  stats_.thinking_tokens += answer.thinking_tokens;
+  stats_.closed_thoughts += answer.closed_early ? 1 : 0;
+  stats_.loops += reason == FinishReason::kLoop ? 1 : 0;
+}
+
+// Moves finished groups out of the way.
+void Engine::retire() {
+  const auto move_finished = [&](auto& groups) {
+    for (auto& group : groups) {
+      if (group->unfinished > 0) continue;
+      if (--group->account->unfinished == 0) {
+        accounts_.erase(group->request.account);
+      }
+      group->account = nullptr;
+      done_.push_back(std::move(group));
+    }
+    std::erase(groups, nullptr);
+  };
+  move_finished(active_);
+  move_finished(queue_);
 }
 
 std::vector<Event> Engine::take_events() { return std::exchange(events_, {}); }
@@ -334,9 +298,18 @@ Result<Output> Engine::take(RequestId id) {
   return out;
 }
 
+void Engine::flush_prefixes() {
+  if (store_ != nullptr) store_->flush();
+}
+
 EngineStats Engine::stats() const {
   EngineStats out = stats_;
   out.pages_in_use = table_.used_pages();
+  out.pages_cached = table_.idle_pages();
+  out.waiting = static_cast<int64_t>(queue_.size());
+  out.running = static_cast<int64_t>(active_.size());
+  if (store_ != nullptr) out.disk = store_->stats();
+  for (const Drawer& drawer : drawers_) out.forced_tokens += drawer.forced;
   return out;
 }
 

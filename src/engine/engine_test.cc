@@ -126,8 +126,8 @@ TEST_F(EngineTest, RefusalsSayWhatAndHowMuch) {
   r.sampling.top_p = 2;
   expect_refused(*e, r, Code::kInvalid, "top_p");
   expect_refused(*e, request_of(200, 1, 1), Code::kInvalid, "context of 200");
-  expect_refused(*e, request_of(100, 1, 30), Code::kExhausted, "lower max_new_tokens to 29");
-  expect_refused(*e, request_of(129, 1, 1), Code::kExhausted, "holds 128");
+  expect_refused(*e, request_of(100, 1, 30), Code::kInvalid, "lower max_new_tokens to 29");
+  expect_refused(*e, request_of(129, 1, 1), Code::kInvalid, "holds 128");
   EXPECT_FALSE(Engine::create(model(), pool, {0, 1, 1}).ok());
   EXPECT_FALSE(Engine::create(model(), pool, {1, 0, 1}).ok());
   EXPECT_FALSE(Engine::create(model(), pool, {1, 1, 0}).ok());

@@ -6,7 +6,8 @@
 
 namespace ponder {
 
-PageTable::PageTable(int64_t pages) : references_(static_cast<size_t>(pages), 0) {
+PageTable::PageTable(int64_t pages)
+    : references_(static_cast<size_t>(pages), 0), kept_(static_cast<size_t>(pages), 0) {
   for (int64_t page = pages; page-- > 0;) free_.push_back(static_cast<int32_t>(page));
 }
 
@@ -18,10 +19,36 @@ int32_t PageTable::take() {
   return page;
 }
 
+void PageTable::retain(int32_t page) {
+  if (is_idle(page)) --idle_;
+  ++references_[static_cast<size_t>(page)];
+}
+
 void PageTable::release(int32_t page) {
   int32_t& count = references_[static_cast<size_t>(page)];
   PONDER_CHECK(count > 0, "a page is released once more than it was taken");
   if (--count == 0) free_.push_back(page);
+  if (is_idle(page)) ++idle_;
+}
+
+void PageTable::keep(int32_t page) {
+  PONDER_CHECK(!kept(page) && references(page) > 0);
+  kept_[static_cast<size_t>(page)] = 1;
+  ++references_[static_cast<size_t>(page)];
+}
+
+int32_t PageTable::keep_new() {
+  const int32_t page = take();
+  kept_[static_cast<size_t>(page)] = 1;
+  ++idle_;
+  return page;
+}
+
+void PageTable::let_go(int32_t page) {
+  PONDER_CHECK(kept(page));
+  if (is_idle(page)) --idle_;
+  kept_[static_cast<size_t>(page)] = 0;
+  release(page);
 }
 
 PageList& PageList::operator=(PageList&& other) noexcept {
@@ -65,9 +92,28 @@ void PageList::release() {
   shared_ = 0;
 }
 
+void PageList::attach(std::span<const int32_t> pages) {
+  PONDER_CHECK(empty());
+  pages_.assign(pages.begin(), pages.end());
+  for (int32_t page : pages_) table_->retain(page);
+}
+
+void PageList::append(int32_t page) {
+  table_->retain(page);
+  pages_.push_back(page);
+}
+
+void PageList::replace(int64_t index, int32_t page) {
+  int32_t& old = pages_[static_cast<size_t>(index)];
+  table_->retain(page);
+  table_->release(old);
+  old = page;
+}
+
 bool PageList::owns_a_page() const {
-  return std::any_of(pages_.begin(), pages_.end(),
-                     [&](int32_t page) { return table_->references(page) == 1; });
+  return std::any_of(pages_.begin(), pages_.end(), [&](int32_t page) {
+    return table_->references(page) == (table_->kept(page) ? 2 : 1);
+  });
 }
 
 }  // namespace ponder

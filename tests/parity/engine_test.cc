@@ -1,135 +1,16 @@
 // A token's bits never depend on its company: the engine gives the same tokens and
 // log-probabilities however it is set up, and the trainer's forward pass gives the same
 // log-probabilities again.
-#include "engine/engine.h"
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "core/rng.h"
-#include "model/gguf_writer.h"
+#include "engine_cases.h"
 #include "ops/cpu/kernels.h"
 
 namespace ponder {
 namespace {
-
-using Ids = std::vector<int32_t>;
-using Answers = std::vector<std::vector<Answer>>;  // by request
-
-// What the tests run on: an architecture, the other form of latent attention, and that of a file.
-constexpr const char* kModels[] = {"llama", "deepseek_v3", "absorbed", "absorbed_q8_0"};
-
-Config config_of(const std::string& model) {
-  const bool deepseek = model == "deepseek_v3" || model.starts_with("absorbed");
-  Config config = Config::of(deepseek ? "deepseek_v3" : model);
-  config.vocab_size = 64;
-  config.hidden_size = 48;
-  config.intermediate_size = 80;
-  config.num_hidden_layers = 3;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.head_dim = 16;
-  config.max_position_embeddings = 256;
-  config.tie_word_embeddings = true;
-  if (!deepseek) return config;
-  // Rows of whole q8_0 blocks, but for the halves that make keys, and values of no whole panel.
-  config.hidden_size = 64;
-  config.intermediate_size = 96;
-  config.num_key_value_heads = 4;
-  config.head_dim = 20;
-  config.mla = {.q_lora_rank = 32,
-                .kv_lora_rank = 64,
-                .qk_nope_head_dim = 12,
-                .qk_rope_head_dim = 8,
-                .v_head_dim = 24};
-  config.mla_absorb = model == "absorbed";
-  config.moe.n_routed_experts = 8;
-  config.moe.n_shared_experts = 1;
-  config.moe.num_experts_per_tok = 3;
-  config.moe.moe_intermediate_size = 32;
-  config.moe.first_k_dense_replace = 1;
-  config.moe.n_group = 4;
-  config.moe.topk_group = 2;
-  return config;
-}
-
-// Wide enough logits that a wrong bit soon shows in the tokens.
-Model model_of(const std::string& name) {
-  Model model = std::move(Model::create(config_of(name), 3)).value();
-  for (float& w : model.flat_weights()) w *= 1.5f;
-  if (name != "absorbed_q8_0") return model;
-  const std::string path = testing::TempDir() + "ponder_engine_parity_" + std::to_string(getpid());
-  EXPECT_TRUE(save_gguf(model, path, DType::kQ8_0, {}, {}).ok());
-  Result<Model> read = Model::load(path, Model::Use::kInference);
-  std::filesystem::remove(path);  // the map stays
-  EXPECT_TRUE(read.ok() && read->config().absorbs());
-  return std::move(read).value();
-}
-
-// Prompts from 1 token to several pages, 1 to 5 answers, all kinds of sampling.
-std::vector<Request> mixed_requests() {
-  std::vector<Request> out;
-  for (uint64_t k = 0; k < 14; ++k) {
-    Rng rng(2, hash64("engine parity"), k);
-    Request r;
-    r.prompt.resize(k == 0 ? 1 : k % 5 == 4 ? 64 * (1 + k % 2) : 1 + rng.below(140));
-    for (int32_t& id : r.prompt) id = static_cast<int32_t>(rng.below(64));
-    r.n = static_cast<int32_t>(1 + k % 5);
-    r.key = hash64("answer") + (k << 20);
-    r.sampling.seed = 77;
-    r.sampling.max_new_tokens = static_cast<int32_t>(20 + 5 * k);
-    r.sampling.stop_ids = {static_cast<int32_t>(k)};
-    r.sampling.temperature = k % 4 == 1 ? 0.7 : k % 4 == 2 ? 0 : 1;
-    if (k % 4 == 3) r.sampling.top_p = 0.9;
-    if (k == 7) r.sampling.repetition_penalty = 1.2;
-    out.push_back(std::move(r));
-  }
-  return out;
-}
-
-struct Setup {
-  int64_t max_batch = 32;
-  int64_t chunk = 512;
-  int64_t pages = 256;
-  int threads = 1;
-};
-
-Answers run(const Model& model, const std::vector<Request>& requests, const Setup& setup,
-            EngineStats* stats = nullptr) {
-  ThreadPool pool(setup.threads);
-  auto engine =
-      std::move(Engine::create(model, pool, {setup.max_batch, setup.chunk, setup.pages})).value();
-  std::vector<RequestId> ids;
-  for (const Request& r : requests) {
-    auto id = engine->submit(r);
-    EXPECT_TRUE(id.ok()) << id.status().message();
-    ids.push_back(*id);
-  }
-  int64_t steps = 0;
-  while (engine->busy() && ++steps < 1000000) EXPECT_TRUE(engine->step().ok());
-  Answers out;
-  for (RequestId id : ids) out.push_back(std::move(engine->take(id)).value().answers);
-  if (stats != nullptr) *stats = engine->stats();
-  EXPECT_EQ(engine->stats().pages_in_use, 0);
-  return out;
-}
-
-void expect_same(const Answers& expected, const Answers& got, const std::string& what) {
-  ASSERT_EQ(expected.size(), got.size());
-  for (size_t r = 0; r < expected.size(); ++r) {
-    ASSERT_EQ(expected[r].size(), got[r].size());
-    for (size_t i = 0; i < expected[r].size(); ++i) {
-      const Answer &a = expected[r][i], &b = got[r][i];
-      ASSERT_EQ(a.tokens, b.tokens) << what << ", request " << r << ", answer " << i;
-      ASSERT_EQ(a.logprobs, b.logprobs) << what << ", request " << r << ", answer " << i;
-      ASSERT_EQ(a.entropies, b.entropies) << what << ", request " << r << ", answer " << i;
-      ASSERT_EQ(a.reason, b.reason) << what;
-    }
-  }
-}
 
 class EngineParity : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EngineParity, testing::ValuesIn(kModels),
