@@ -1,0 +1,33 @@
+// What a model reads for a request.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "server/generate.h"
+#include "server/model_host.h"
+
+namespace ponder {
+
+struct BuiltPrompt {
+  std::string text;  // empty if the request came as token ids
+  std::vector<int32_t> ids;
+  bool chat = false;      // the answer is split into thinking and content
+  bool thinking = false;  // it begins within the thinking
+};
+
+// One for the messages, or one for each of the prompts. kInvalid: the template refuses the messages or
+// is missing, the vocabulary lacks characters or the marks that a suffix needs, an id is out of range.
+Result<std::vector<BuiltPrompt>> build_prompts(const ServedModel& model,
+                                               const GenerateRequest& request);
+
+// The engine's request for a prompt: sampling, thinking, constraint and limits as `request` and the
+// model have them. kInvalid: no room in the context, a parameter out of range, a constraint that
+// cannot be kept. Adds to `warnings` what was not done as asked.
+Result<Request> engine_request(const ServedModel& model, const GenerateRequest& request,
+                               const BuiltPrompt& prompt, uint64_t seed,
+                               std::vector<std::string>& warnings);
+
+}  // namespace ponder

@@ -1,0 +1,42 @@
+// What operators ask: health, version, metrics.
+#include <nlohmann/json.hpp>
+
+#include "server/json.h"
+#include "server/openai_fields.h"
+#include "server/service.h"
+
+namespace ponder {
+namespace {
+
+void health(const Call& call) {
+  if (call.service.draining()) return call.fail(unavailable("the server is shutting down", 5));
+  call.exchange->respond({200, "application/json", R"({"status":"ok"})", {}});
+}
+
+void version(const Call& call) {
+  call.exchange->respond(
+      {200, "application/json", dump(Json{{"version", call.service.options().version}}), {}});
+}
+
+void metrics(const Call& call) {
+  call.exchange->respond(
+      {200, "text/plain; version=0.0.4; charset=utf-8", call.service.metrics_page(), {}});
+}
+
+void root(const Call& call) {
+  call.exchange->respond({200, "text/plain; charset=utf-8", "ponder is running\n", {}});
+}
+
+constexpr Route kRoutes[] = {
+    {"GET", "/", Scope::kPublic, [](Call call) { root(call); }},
+    {"GET", "/health", Scope::kPublic, [](Call call) { health(call); }},
+    {"GET", "/ping", Scope::kPublic, [](Call call) { health(call); }},
+    {"GET", "/version", Scope::kPublic, [](Call call) { version(call); }},
+    {"GET", "/metrics", Scope::kInfer, [](Call call) { metrics(call); }},
+};
+
+}  // namespace
+
+const Dialect kSystem = {"system", {}, kRoutes, openai_error};
+
+}  // namespace ponder
