@@ -18,6 +18,8 @@ PACKAGE_OF = {
     "nlohmann_json": "nlohmann-json3-dev",
     "tomlplusplus": "libtomlplusplus-dev",
     "libedit": "libedit-dev",
+    "Boost": "libboost-dev",
+    "libcurl": "libcurl4-openssl-dev",
     "libpcre2-8": "libpcre2-dev",
     "libutf8proc": "libutf8proc-dev",
 }

@@ -11,7 +11,7 @@ packages=(
   g++ cmake ninja-build pkg-config
   libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
   libgtest-dev libbenchmark-dev
-  libpcre2-dev libutf8proc-dev libedit-dev libssl-dev
+  libpcre2-dev libutf8proc-dev libedit-dev libssl-dev libboost-dev libcurl4-openssl-dev
   ca-certificates
 )
 test_packages=(python3)

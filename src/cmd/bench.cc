@@ -6,8 +6,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
+#include <string_view>
 
 #include "cmd/verb.h"
 #include "core/rng.h"
@@ -171,9 +175,56 @@ Result<SampleTime> sample(Engine& engine, const Model& model, int64_t prompts, i
                     after.decode_seconds - before.decode_seconds};
 }
 
+// What `key` of /proc/self/status says, in bytes; 0 where there is no such file.
+int64_t process_memory(std::string_view key) {
+  std::ifstream status("/proc/self/status");
+  std::string name;
+  int64_t kilobytes = 0;
+  while (status >> name) {
+    if (name == key && status >> kilobytes) return kilobytes * 1024;
+    status.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
+
+// From the closed file to the first token of an answer to a prompt of o.prompt tokens, beside the forward pass that this takes at
+// least; and what is then resident beside weights and cache. Files that the system has not read yet add the disk's time.
+struct StartTime {
+  double load = 0, first_token = 0, forward = 0;  // seconds
+  int64_t resident = 0, weights = 0, cache = 0;   // bytes
+};
+
+Result<StartTime> start_to_first_token(const Options& o, ThreadPool& pool,
+                                       std::optional<Model>& model) {
+  StartTime out;
+  const double start = now();
+  ASSIGN_OR_RETURN(Model loaded, load_weights(o.model));
+  model = std::move(loaded);
+  out.load = now() - start;
+  EngineOptions options;
+  options.max_batch = 1;
+  options.pages = o.prompt / KvCache::kPageKeys + 2;
+  ASSIGN_OR_RETURN(const auto engine, Engine::create(*model, pool, options));
+  RETURN_IF_ERROR(sample(*engine, *model, 1, 1, o.prompt, 1, nullptr).status());
+  out.first_token = now() - start;
+  out.resident = process_memory("VmRSS:");
+  out.weights = model->weight_bytes();
+  out.cache = options.pages * KvCache::page_bytes(model->config());
+  std::vector<double> forward;
+  for (int i = 0; i < 3; ++i) {
+    const double begun = now();
+    RETURN_IF_ERROR(sample(*engine, *model, 1, 1, o.prompt, 1, nullptr).status());
+    forward.push_back(now() - begun);
+  }
+  out.forward = median(forward);
+  return out;
+}
+
 Status bench_inference(const Options& o) {
-  ASSIGN_OR_RETURN(const Model model, load_weights(o.model));
   ThreadPool pool(o.threads);
+  std::optional<Model> loaded;
+  ASSIGN_OR_RETURN(const StartTime begin, start_to_first_token(o, pool, loaded));
+  const Model& model = *loaded;
   nlohmann::json decode = nlohmann::json::object();
   std::vector<double> prefill;
   for (int64_t batch : o.batches) {
@@ -199,6 +250,13 @@ Status bench_inference(const Options& o) {
                                 {"int8_gops", ceilings.int8_gops},
                                 {"prefill_tps", most_prefill},
                                 {"decode_tps", most_decode}}},
+                              {"start",
+                               {{"load_seconds", begin.load},
+                                {"first_token_seconds", begin.first_token},
+                                {"forward_seconds", begin.forward},
+                                {"resident_bytes", begin.resident},
+                                {"weight_bytes", begin.weights},
+                                {"cache_bytes", begin.cache}}},
                               {"threads", pool.size()},
                               {"isa", kernels().isa}};
   if (o.json) {
@@ -213,6 +271,14 @@ Status bench_inference(const Options& o) {
         "  decode, batch {}: {:.1f} tokens/s, {:.2f} times the weights' passes through memory\n",
         batch, tps, tps / most_decode);
   }
+  fmt::print(
+      "  start to first token {:.2f} s ({:.2f} s of it the file), {:.2f} times a forward pass of "
+      "{} "
+      "tokens\n  resident {:.0f} MB, {:.2f} times weights and cache ({:.0f} + {:.0f} MB)\n",
+      begin.first_token, begin.load, begin.first_token / begin.forward, o.prompt,
+      1e-6 * static_cast<double>(begin.resident),
+      static_cast<double>(begin.resident) / static_cast<double>(begin.weights + begin.cache),
+      1e-6 * static_cast<double>(begin.weights), 1e-6 * static_cast<double>(begin.cache));
   fmt::print(
       "  ceilings: {:.1f} GB/s ({:.1f} passes over the weights a second), {:.0f} GFLOP/s f32, "
       "{:.0f} GOP/s int8\n",

@@ -26,9 +26,9 @@ Chat::Chat(std::string path, Model model, ChatFormat format, int threads)
 Result<std::unique_ptr<Chat>> Chat::open(const std::string& path, int64_t context, int threads) {
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(LoadedModel loaded, load_model(path));
-  ASSIGN_OR_RETURN(ChatFormat format, ChatFormat::load(path, std::move(loaded.tokenizer)));
-  auto chat =
-      std::unique_ptr<Chat>(new Chat(path, std::move(loaded.model), std::move(format), threads));
+  ASSIGN_OR_RETURN(ChatFormat format, ChatFormat::load(loaded.path, std::move(loaded.tokenizer)));
+  auto chat = std::unique_ptr<Chat>(
+      new Chat(loaded.path, std::move(loaded.model), std::move(format), threads));
   const int64_t most = chat->model_.config().max_position_embeddings;
   chat->context_ = std::min(most, context > 0 ? context : kMostContext);
   EngineOptions options;

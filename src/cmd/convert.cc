@@ -12,6 +12,7 @@
 #include "cmd/gguf_output.h"
 #include "cmd/verb.h"
 #include "core/file.h"
+#include "hub/resolve.h"
 #include "model/folder_writer.h"
 #include "model/mix.h"
 #include "quant/format.h"
@@ -153,7 +154,10 @@ Verb add_convert(CLI::App& app) {
   app.add_option("--threads", o->threads, "threads (default: all cores)")
       ->check(CLI::Range(0, 1024));
   app.footer("Example: ponder convert runs/zero/model zero.gguf --type q8_0");
-  return [o] { return convert(*o); };
+  return [o]() -> Status {
+    ASSIGN_OR_RETURN(o->source, resolve_model(o->source));
+    return convert(*o);
+  };
 }
 
 }  // namespace ponder

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "cmd/verb.h"
+#include "hub/resolve.h"
 #include "ops/cpu/kernels.h"
 #include "text/gguf_tokenizer.h"
 
@@ -26,6 +27,7 @@ struct Row {
 
 constexpr Row kVerbs[] = {
     {"run", "talk to a model, or answer one prompt", add_run},
+    {"serve", "answer over HTTP as OpenAI and DeepSeek do", add_serve},
     {"train", "run a recipe: pre-training, fine-tuning, reinforcement learning", add_train},
     {"eval", "sampled accuracy with error bars, or perplexity", add_eval},
     {"grade", "verdicts on answers, a line each", add_grade},
@@ -38,6 +40,15 @@ constexpr Row kVerbs[] = {
     {"tokenize", "text to token ids, JSON lines", add_tokenize},
     {"detokenize", "token ids to text, JSON lines", add_detokenize},
     {"render", "a chat template applied to messages", add_render},
+    {"list", "the models of the store", add_list},
+    {"cp", "a further name for a model of the store", add_cp},
+    {"rm", "remove models from the store", add_rm},
+    {"create", "add a model to the store from a Modelfile", add_create},
+    {"pull", "bring a model into the store from a registry, hf.co or a URL", add_pull},
+    {"push", "send a model of the store to a registry", add_push},
+    {"ps", "models that a running server has loaded", add_ps},
+    {"stop", "make a running server unload a model", add_stop},
+    {"plan", "the memory that a model needs, before it is loaded", add_plan},
 };
 
 int run_main(int argc, char** argv) {
@@ -118,21 +129,13 @@ std::string duration_text(double seconds) {
   return out;
 }
 
-Result<Model> load_weights(const std::string& path) {
-  if (!std::filesystem::exists(path)) {
-    return not_found(
-        path +
-        ": no such model; expected a GGUF file or a folder with config.json and model.safetensors");
-  }
+Result<Model> load_weights(const std::string& name) {
+  ASSIGN_OR_RETURN(const std::string path, resolve_model(name));
   return Model::load(path, Model::Use::kInference);
 }
 
-Result<LoadedModel> load_model(const std::string& path, Model::Use use) {
-  if (!std::filesystem::exists(path)) {
-    return not_found(path +
-                     ": no such model; expected a GGUF file or a folder with config.json, "
-                     "model.safetensors and tokenizer.json");
-  }
+Result<LoadedModel> load_model(const std::string& name, Model::Use use) {
+  ASSIGN_OR_RETURN(const std::string path, resolve_model(name));
   ASSIGN_OR_RETURN(Tokenizer tokenizer, load_tokenizer(path));
   ASSIGN_OR_RETURN(Model model, Model::load(path, use));
   if (tokenizer.vocab_size() > model.config().vocab_size) {
@@ -141,7 +144,7 @@ Result<LoadedModel> load_model(const std::string& path, Model::Use use) {
                    ") than the model's embedding has rows (" +
                    std::to_string(model.config().vocab_size) + ")");
   }
-  return LoadedModel{std::move(model), std::move(tokenizer)};
+  return LoadedModel{std::move(model), std::move(tokenizer), path};
 }
 
 }  // namespace ponder

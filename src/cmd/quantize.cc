@@ -7,6 +7,7 @@
 
 #include "cmd/gguf_output.h"
 #include "cmd/verb.h"
+#include "hub/resolve.h"
 #include "io/json.h"
 #include "model/mix.h"
 #include "quant/format.h"
@@ -118,7 +119,10 @@ Verb add_quantize(CLI::App& app) {
   app.add_option("--output-tensor-type", o->output_type, "type of the output head");
   app.add_option("--token-embedding-type", o->embedding_type, "type of the embedding");
   app.footer("Example: ponder quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M");
-  return [o] { return quantize(*o); };
+  return [o]() -> Status {
+    ASSIGN_OR_RETURN(o->source, resolve_model(o->source));
+    return quantize(*o);
+  };
 }
 
 }  // namespace ponder

@@ -8,6 +8,7 @@
 
 #include "cmd/verb.h"
 #include "core/file.h"
+#include "hub/resolve.h"
 #include "text/chat_template.h"
 
 namespace ponder {
@@ -72,7 +73,10 @@ Verb add_render(CLI::App& app) {
       ->required();
   app.add_option("--now", o->now, "the time that strftime_now sees, such as 2025-01-20 12:34:56");
   app.footer("Example: ponder render models/zero.gguf chat.json");
-  return [o] { return render(*o); };
+  return [o]() -> Status {
+    ASSIGN_OR_RETURN(o->model, resolve_model(o->model));
+    return render(*o);
+  };
 }
 
 }  // namespace ponder

@@ -14,6 +14,7 @@
 
 #include "cmd/chat.h"
 #include "cmd/repl.h"
+#include "cmd/stored_chat.h"
 #include "cmd/verb.h"
 
 namespace ponder {
@@ -111,11 +112,16 @@ Status run(Options o) {
   if (!o.seed_given) o.sampling.seed = static_cast<uint64_t>(std::time(nullptr));
   std::string prompt;
   for (const std::string& w : o.words) prompt += (prompt.empty() ? "" : " ") + w;
+  ChatSettings settings;
+  settings.sampling = o.sampling;
+  settings.system = o.system;
+  ASSIGN_OR_RETURN(const StoredChat stored, StoredChat::of(o.model));
+  RETURN_IF_ERROR(stored.apply(settings, o.context).with_prefix(o.model));
   ASSIGN_OR_RETURN(auto chat, Chat::open(o.model, o.context, o.threads));
-  chat->settings.sampling = o.sampling;
-  chat->settings.system = o.system;
+  chat->settings = settings;
+  chat->messages = stored.messages;
   if (o.think || o.no_think) chat->settings.think = !o.no_think;
-  RETURN_IF_ERROR(o.sampling.validate(chat->model().config().vocab_size));
+  RETURN_IF_ERROR(settings.sampling.validate(chat->model().config().vocab_size));
   ReplOptions shown;
   shown.context = o.context;
   shown.threads = o.threads;
@@ -134,7 +140,8 @@ Status run(Options o) {
 Verb add_run(CLI::App& app) {
   auto o = std::make_shared<Options>();
   SamplingParams& s = o->sampling;
-  app.add_option("model", o->model, "GGUF file or Hugging Face folder; none: the shipped model");
+  app.add_option("model", o->model,
+                 "name, GGUF file or Hugging Face folder; none: the shipped model");
   app.add_option("prompt", o->words, "the question; none: a chat, or what is piped in");
   app.add_option("--model", o->model_flag, "the same as the first argument");
   CLI::Option* seed = app.add_option("--seed", s.seed, "the same seed gives the same answer");

@@ -3,10 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "cmd/models.h"
 #include "cmd/verb.h"
+#include "hub/resolve.h"
 #include "model/plan.h"
 #include "text/gguf_tokenizer.h"
 
@@ -14,7 +15,7 @@ namespace ponder {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string model, part;
   bool json = false, plan = false, hash = false;
 };
 
@@ -137,11 +138,9 @@ void print_tokenizer(const std::string& model) {
 }
 
 Status show(const Options& o) {
-  if (!std::filesystem::exists(o.model)) {
-    return not_found(o.model +
-                     ": no such model; expected a model file or a folder with config.json");
-  }
-  ASSIGN_OR_RETURN(const ModelFile file, ModelFile::open(o.model));
+  if (!o.part.empty()) return show_part(o.model, o.part);
+  ASSIGN_OR_RETURN(const std::string path, resolve_model(o.model));
+  ASSIGN_OR_RETURN(const ModelFile file, ModelFile::open(path));
   const Config& c = file.config();
   if (!file.tensors().all().empty()) {  // a config.json alone is a plan
     RETURN_IF_ERROR(check_tensors(c, file.tensors(), file.naming()).with_prefix(o.model));
@@ -168,7 +167,7 @@ Status show(const Options& o) {
   fmt::print("  vocabulary     {}{}\n  context        {}\n", c.vocab_size,
              c.tie_word_embeddings ? " (head tied to the embedding)" : "",
              c.max_position_embeddings);
-  print_tokenizer(o.model);
+  print_tokenizer(path);
   print_plan(c, plan);
   if (o.plan) return {};
   if (!hash.empty()) fmt::print("  weights hash   {}\n", hash);
@@ -188,6 +187,11 @@ Verb add_show(CLI::App& app) {
   app.add_flag("--json", o->json, "as one JSON object");
   app.add_flag("--plan", o->plan, "what it takes: parameters, bytes by class and type, cache");
   app.add_flag("--hash", o->hash, "the hash of the weights of large models too");
+  for (const char* part : {"modelfile", "parameters", "template", "system", "license"}) {
+    app.add_flag_callback(
+        std::string("--") + part, [o, part] { o->part = part; },
+        "what the store keeps with the model, as text");
+  }
   app.footer("Example: ponder show models/zero.gguf --plan");
   return [o] { return show(*o); };
 }

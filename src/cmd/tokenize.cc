@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmd/verb.h"
+#include "hub/resolve.h"
 #include "io/json.h"
 #include "text/gguf_tokenizer.h"
 
@@ -65,14 +66,20 @@ Verb add_tokenize(CLI::App& app) {
   app.add_flag("--no-special", o->no_special, "add no tokens of the post-processor (BOS)");
   app.add_flag("--plain", o->plain, "read special tokens written in the text as plain text");
   app.footer("Example: echo '\"37+8=?\"' | ponder tokenize models/zero.gguf");
-  return [o] { return tokenize(*o); };
+  return [o]() -> Status {
+    ASSIGN_OR_RETURN(o->model, resolve_model(o->model));
+    return tokenize(*o);
+  };
 }
 
 Verb add_detokenize(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("model", o->model, "GGUF file or folder with tokenizer.json")->required();
   app.footer("Example: echo '[5,17,23]' | ponder detokenize models/zero.gguf");
-  return [o] { return detokenize(*o); };
+  return [o]() -> Status {
+    ASSIGN_OR_RETURN(o->model, resolve_model(o->model));
+    return detokenize(*o);
+  };
 }
 
 }  // namespace ponder

@@ -118,24 +118,9 @@ Status check_memory(const std::string& recipe_file, const Plan& plan) {
 }
 
 Status train(const Options& o) {
-  ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.recipe, o.set));
-  ModelShape shape;
-  if (recipe.model.path.empty()) {
-    shape = shape_of(recipe.model);
-  } else {
-    ASSIGN_OR_RETURN(const Config c, load_config(recipe.model.path));
-    shape = {c.vocab_size,
-             c.hidden_size,
-             c.intermediate_size,
-             c.num_hidden_layers,
-             c.num_attention_heads,
-             c.num_key_value_heads,
-             c.head_dim,
-             c.tie_word_embeddings,
-             c.attention_bias,
-             c.qk_norm};
-  }
-  const Plan plan = make_plan(recipe, shape, {.gflops = o.gflops});
+  ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.recipe, o.set, !o.plan));
+  ASSIGN_OR_RETURN(const PlanShapes shapes, plan_shapes(recipe));
+  const Plan plan = make_plan(recipe, shapes, {.gflops = o.gflops});
   if (!o.plan) RETURN_IF_ERROR(check_memory(o.recipe, plan));
   fmt::print("{}", plan_text(recipe, plan));
   if (o.plan) return {};

@@ -21,6 +21,7 @@ namespace ponder {
 using Verb = std::function<Status()>;
 
 Verb add_run(CLI::App& app);
+Verb add_serve(CLI::App& app);
 Verb add_train(CLI::App& app);
 Verb add_eval(CLI::App& app);
 Verb add_grade(CLI::App& app);
@@ -33,15 +34,26 @@ Verb add_imatrix(CLI::App& app);
 Verb add_tokenize(CLI::App& app);
 Verb add_detokenize(CLI::App& app);
 Verb add_render(CLI::App& app);
+Verb add_list(CLI::App& app);
+Verb add_cp(CLI::App& app);
+Verb add_rm(CLI::App& app);
+Verb add_create(CLI::App& app);
+Verb add_pull(CLI::App& app);
+Verb add_push(CLI::App& app);
+Verb add_ps(CLI::App& app);
+Verb add_stop(CLI::App& app);
+Verb add_plan(CLI::App& app);
 
 // A model with the tokenizer beside it.
 struct LoadedModel {
   Model model;
   Tokenizer tokenizer;
+  std::string path;  // file or folder
 };
-Result<LoadedModel> load_model(const std::string& path, Model::Use use = Model::Use::kInference);
+// `name`: a file, a folder or a name in the store (hub/resolve.h).
+Result<LoadedModel> load_model(const std::string& name, Model::Use use = Model::Use::kInference);
 // A model that needs no text (score, bench): the weights alone.
-Result<Model> load_weights(const std::string& path);
+Result<Model> load_weights(const std::string& name);
 
 // The model that the repository ships.
 std::string shipped_model();

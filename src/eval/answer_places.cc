@@ -112,8 +112,8 @@ std::string percent_behind(std::string_view rest) {
   return {};
 }
 
-std::vector<Segment> find_formulas(std::string_view text) {
-  std::vector<Segment> found;
+std::vector<FormulaPlace> find_formulas(std::string_view text) {
+  std::vector<FormulaPlace> found;
   std::array<bool, 3> unclosed{};  // $$, \[, \(: no partner behind, so that none is sought again
   for (size_t i = 0; i < text.size(); ++i) {
     std::string_view open, close;

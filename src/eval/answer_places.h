@@ -25,13 +25,13 @@ Joint joint_of(std::string_view gap, int most_words);
 // "%" or "percent" right behind a formula belongs to it; then "\%", else empty.
 std::string percent_behind(std::string_view rest);
 
-struct Segment {
+struct FormulaPlace {
   size_t begin, end;  // with the delimiters
   std::string_view content;
 };
 
 // Formulas between $ $, $$ $$, \( \) and \[ \], in order.
-std::vector<Segment> find_formulas(std::string_view text);
+std::vector<FormulaPlace> find_formulas(std::string_view text);
 
 // The last formula, with those before it that it is joined to, and where it stands. Empty: there is
 // none.

@@ -10,6 +10,7 @@
 
 #include "core/rng.h"
 #include "core/status.h"
+#include "eval/chain_lexicon.h"
 #include "eval/problem.h"
 
 namespace ponder {
@@ -18,6 +19,8 @@ struct ChainParams {
   int modulo = 97;  // 2..1000
   int min_ops = 3;  // 1..64
   int max_ops = 6;  // min_ops..64
+  bool two_lexicons =
+      false;  // half of the prompts in words, half in number tokens; modulo at most 97
 };
 
 // Ok if the values are within the ranges above; the message names the key.
@@ -32,6 +35,7 @@ struct ChainStep {
 
 struct ChainProblem {
   std::string prompt;
+  ChainLexicon lexicon = ChainLexicon::kDigits;
   int modulo = 0;
   int answer = 0;                // 0..modulo-1: the last step's result
   std::vector<ChainStep> steps;  // one per operation
@@ -39,12 +43,12 @@ struct ChainProblem {
 
 // The problem number `index` of a split: a pure function of its arguments. Operations are uniform
 // in min_ops..max_ops and over + - *, operands in 2..9, the first number in 0..modulo-1. Prompts
-// may repeat between indices, never between splits. kInvalid for bad params or a split that they
-// leave empty.
+// may repeat between indices, never between splits; in whichever lexicon, a problem belongs to the
+// split of its digits. kInvalid for bad params or a split that they leave empty.
 Result<ChainProblem> make_chain_problem(const ChainParams& params, Split split, uint64_t seed,
                                         uint64_t index);
 
-// Reads "NUMBER{OP NUMBER}=?" with 1 to 64 operations and numbers of up to three digits without
+// Reads "NUMBER{OP NUMBER}=?", in any lexicon, with 1 to 64 operations and numbers of up to three digits without
 // leading zeros. REQUIRES: modulo in 2..1000
 Result<ChainProblem> parse_chain_prompt(std::string_view prompt, int modulo);
 
@@ -55,6 +59,7 @@ enum class ChainMode : uint8_t {
   kCheck,   // the lines of kFull, "wait check ", the same lines again, "so"
 };
 
+// In the problem's lexicon.
 std::string chain_completion(const ChainProblem& problem, ChainMode mode);
 
 // A check trace whose first pass goes wrong: one of its results is off and the lines after it carry
@@ -62,8 +67,9 @@ std::string chain_completion(const ChainProblem& problem, ChainMode mode);
 // It teaches revision, not just repetition.
 std::string chain_check_with_error(const ChainProblem& problem, Rng& rng);
 
-// One fact as a document of its own, "37+8=" and "45;": 24 facts per residue, drawn uniformly.
-Example chain_drill(int modulo, Rng& rng);
+// One fact as a document of its own, "37+8=" and "45;": 24 facts per residue, drawn uniformly; with two
+// lexicons half of the documents in each.
+Example chain_drill(const ChainParams& params, Rng& rng);
 
 // Shares of what pre-training shows. Weights are relative to their sum, which must be above zero.
 struct ChainMixture {
@@ -75,6 +81,7 @@ struct ChainMixture {
   double error_share = 0.30;  // of the check traces: the first pass goes wrong
   double messy_share = 0.0;   // of the full and check traces: badly formatted, half without
                               // </think>, half with spaces for ';'
+  double mixed_share = 0.0;   // of the lines of thinking, with two lexicons: not in the prompt's
 };
 
 Status validate(const ChainMixture& mixture);

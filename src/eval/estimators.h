@@ -2,6 +2,7 @@
 // answers to one problem are not independent, so every standard error is over problems.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -46,6 +47,22 @@ Result<Estimate> cons_at_k(std::span<const Votes> problems, int k);
 // mean(a - b) over the same problems, with its standard error. kInvalid if the lengths differ or
 // are 0.
 Result<Estimate> paired_difference(std::span<const double> a, std::span<const double> b);
+
+// A mean of the values that there are: NaN is none.
+class MeanOfSome {
+ public:
+  void add(double value) {
+    if (std::isnan(value)) return;
+    sum_ += value;
+    count_ += 1;
+  }
+  std::optional<double> value() const {
+    return count_ > 0 ? std::optional(sum_ / count_) : std::nullopt;
+  }
+
+ private:
+  double sum_ = 0, count_ = 0;
+};
 
 // max_penalty (<= 0) * (1 - distinct n-grams / all n-grams) over overlapping n-grams; 0 with fewer
 // than `ngram` ids. REQUIRES: ngram >= 1

@@ -14,6 +14,8 @@ EvalSample graded(const Answer& answer, const Tokenizer& tokenizer, const Task& 
   if (answer.reason == FinishReason::kStop && !body.empty()) body = body.first(body.size() - 1);
   out.text = tokenizer.decode(body, false);
   out.grade = task.grade(problem, out.text);
+  if (task.language_share != nullptr) out.language = task.language_share(problem, out.text);
+  if (task.readable != nullptr) out.readable = task.readable(problem, out.text);
   return out;
 }
 
@@ -21,6 +23,7 @@ Status summarize(EvalReport& report, const EvalSettings& settings) {
   std::vector<int> correct;
   std::vector<Votes> votes;
   double samples = 0, truncated = 0, formatted = 0, length = 0;
+  MeanOfSome language, readable;
   for (const EvalRow& row : report.rows) {
     correct.push_back(0);
     Votes v;
@@ -32,12 +35,17 @@ Status summarize(EvalReport& report, const EvalSettings& settings) {
       truncated += s.finish == FinishReason::kLength ? 1 : 0;
       formatted += s.grade.format;
       length += static_cast<double>(s.tokens.size());
+      ++report.verdicts[s.grade.reason];
+      language.add(s.language);
+      readable.add(s.readable);
     }
     votes.push_back(std::move(v));
   }
   report.truncated = truncated / samples;
   report.format_rate = formatted / samples;
   report.length_mean = length / samples;
+  report.language = language.value();
+  report.readable = readable.value();
   const int samples_each = static_cast<int>(settings.samples);
   ASSIGN_OR_RETURN(report.pass1, pass_at_k(correct, samples_each, 1));
   for (int64_t k : settings.ks) {

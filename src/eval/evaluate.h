@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +33,9 @@ struct EvalSample {
   std::string text;
   FinishReason finish = FinishReason::kNone;
   Grade grade;
+  // As the task says; NaN: it does not.
+  double language = std::numeric_limits<double>::quiet_NaN();
+  double readable = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct EvalRow {
@@ -44,6 +50,9 @@ struct EvalReport {
   double truncated = 0;                                        // shares of all samples
   double format_rate = 0;
   double length_mean = 0;  // tokens
+  // Means over the answers to problems that have one (Task); none: no problem has.
+  std::optional<double> language, readable;
+  std::map<std::string_view, int64_t> verdicts;  // answers by reason code
 };
 
 // Called now and then with the problems finished so far.

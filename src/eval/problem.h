@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/rng.h"
 
@@ -37,6 +40,10 @@ struct Problem {
 struct Example {
   std::string prompt;
   std::string completion;
+  // Whether the completion begins with thinking that the prompt opens (true) or follows thinking that
+  // it closes at once (false); none: the completion marks its thinking itself, or is a drill.
+  std::optional<bool> think = {};
+  std::vector<std::pair<std::string, std::string>> earlier = {};  // questions and answers before it
 };
 
 // What a grader says about one completion. Accuracy and format are independent of each other.

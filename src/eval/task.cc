@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <limits>
 #include <string>
 #include <unordered_set>
 
@@ -52,6 +53,16 @@ Grade grade_chain_problem(const Problem& problem, std::string_view completion) {
   return grade_chain(completion, answer);
 }
 
+double chain_language(const Problem& problem, std::string_view completion) {
+  const ChainLexicon lexicon = chain_lexicon_of(problem.prompt);
+  if (lexicon == ChainLexicon::kDigits) return std::numeric_limits<double>::quiet_NaN();
+  return chain_language_share(completion, lexicon);
+}
+
+double chain_is_readable(const Problem&, std::string_view completion) {
+  return chain_readable(completion) ? 1 : 0;
+}
+
 // Countdown: the gold is the problem itself, as in the prompt; the key of a right answer is the
 // target.
 
@@ -87,13 +98,35 @@ Grade grade_countdown_problem(const Problem& problem, std::string_view completio
   return grade_countdown_completion(completion, countdown.value());
 }
 
-constexpr std::array<Task, 3> kTasks = {{
+// Reasoner: the gold is "LANGUAGE FAMILY VALUE".
+
+Status validate_reasoner(const TaskParams& params) {
+  RETURN_IF_ERROR(validate(params.reasoner));
+  return validate(params.reasoner_mixture);
+}
+
+Result<Problem> make_reasoner(const TaskParams& params, Split split, uint64_t seed,
+                              uint64_t index) {
+  return make_reasoner_problem(params.reasoner, split, seed, index);
+}
+
+Result<Problem> parse_reasoner(const TaskParams&, std::string_view prompt) {
+  return parse_reasoner_prompt(prompt);
+}
+
+Result<Example> reasoner_example(const TaskParams& params, uint64_t seed, uint64_t index) {
+  return make_reasoner_example(params.reasoner, params.reasoner_mixture, seed, index);
+}
+
+constexpr std::array<Task, 4> kTasks = {{
     {"chain", "arithmetic left to right under a hidden modulus", validate_chain, make_chain,
-     parse_chain, chain_example, grade_chain_problem},
+     parse_chain, chain_example, grade_chain_problem, chain_language, chain_is_readable},
     {"chain97", "chain modulo 97", validate_chain97, make_chain, parse_chain, chain_example,
-     grade_chain_problem},
+     grade_chain_problem, chain_language, chain_is_readable},
     {"countdown", "make a target from all of a few numbers", validate_countdown, make_countdown,
      parse_countdown, countdown_example, grade_countdown_problem},
+    {"reasoner", "questions in English and Chinese, thought through aloud", validate_reasoner,
+     make_reasoner, parse_reasoner, reasoner_example, grade_reasoner, reasoner_language_share},
 }};
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "eval/chain.h"
 #include "eval/countdown.h"
 #include "eval/problem.h"
+#include "eval/reasoner.h"
 
 namespace ponder {
 
@@ -21,6 +22,8 @@ struct TaskParams {
   ChainMixture chain_mixture;
   CountdownParams countdown;
   CountdownMixture countdown_mixture;
+  ReasonerParams reasoner;
+  ReasonerMixture reasoner_mixture;
 };
 
 // All functions are pure: equal arguments, equal results, from any thread. Errors are kInvalid and
@@ -45,6 +48,13 @@ struct Task {
   // Total over arbitrary bytes, linear time. REQUIRES: a problem of this task (make_problem,
   // parse_problem)
   Grade (*grade)(const Problem& problem, std::string_view completion);
+
+  // The share of the thinking's words that are in the problem's language, 0..1; 0 without words; NaN
+  // for a problem that is in no language. Null: the task knows no languages.
+  double (*language_share)(const Problem& problem, std::string_view completion) = nullptr;
+  // Whether somebody can read the thinking: 1 if all of it keeps to the task's grammar, else 0, also
+  // where there is none. Null: the task has no grammar.
+  double (*readable)(const Problem& problem, std::string_view completion) = nullptr;
 };
 
 std::span<const Task> tasks();

@@ -21,6 +21,7 @@ TEST(Task, ExamplesEarnFullMarksAndTheKeyOfTheGold) {
   TaskParams params;
   params.chain_mixture.drill = 0;
   for (const Task& task : tasks()) {
+    if (task.name == "reasoner") continue;  // its questions cannot be read back (reasoner_test.cc)
     ASSERT_TRUE(task.validate(params).ok());
     for (uint64_t index = 0; index < 50; ++index) {
       const Example example = task.make_example(params, 7, index).value();

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/test_folder.h"
+
 namespace ponder {
 namespace {
 
@@ -43,7 +45,7 @@ TEST(Jsonl, LimitsAndMissingFile) {
 }
 
 TEST(Jsonl, ReadsAFile) {
-  const std::string path = testing::TempDir() + "ponder_jsonl_test.jsonl";
+  const std::string path = test_path("jsonl_test.jsonl");
   ASSERT_TRUE(write_file_atomic(path, "{\"text\": \"\xe4\xbd\xa0\"}\n").ok());
   Result<JsonlReader> opened = JsonlReader::open(path);
   ASSERT_TRUE(opened.ok());

@@ -8,8 +8,9 @@
 
 namespace ponder {
 
+// The last two may be empty; a GGUF file's template stands in its tokenizer_config_json.
 struct TokenizerFiles {
-  std::string tokenizer_json, tokenizer_config_json;
+  std::string tokenizer_json, tokenizer_config_json, chat_template;
 };
 
 // ponder.tokenizer_json where the file has it; else made from tokenizer.ggml.*: byte-level merges as

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/test_folder.h"
 #include "io/gguf.h"
 #include "text/symbol_vocab.h"
 
@@ -172,11 +173,11 @@ TEST(GgufTokenizer, Refuses) {
   const auto broken = tokenizer_from_gguf(metadata);
   EXPECT_EQ(broken.status().message().find("ponder.tokenizer_json: "), 0u)
       << broken.status().message();
-  EXPECT_FALSE(load_tokenizer(testing::TempDir() + "no_such.gguf").ok());
+  EXPECT_FALSE(load_tokenizer(test_path("no_such.gguf")).ok());
 }
 
 TEST(GgufTokenizer, FoldersWithTheirTemplate) {
-  const std::string folder = testing::TempDir() + "ponder_gguf_tokenizer";
+  const std::string folder = test_path("gguf_tokenizer");
   ASSERT_TRUE(make_directories(folder).ok());
   ASSERT_TRUE(write_file_atomic(folder + "/tokenizer.json", byte_level(kWords).dump()).ok());
   ASSERT_TRUE(write_file_atomic(folder + "/tokenizer_config.json", kConfig).ok());

@@ -35,6 +35,7 @@ std::vector<std::string> tokens(SymbolNumbers numbers) {
   out.insert(out.end(), std::begin(kThinkingWords), std::end(kThinkingWords));
   out.insert(out.end(), std::begin(kLexicon), std::end(kLexicon));
   for (int n = 0; n < kNumberCount; ++n) out.push_back(fmt::format("N{}", n));
+  for (const auto word : kLexicon) out.push_back(fmt::format("{} ", word));
   while (out.size() < SymbolIds::kSize) out.push_back(unused());
   PONDER_CHECK(out.size() == SymbolIds::kSize, "more than 256 symbols");
   return out;
@@ -44,7 +45,7 @@ std::vector<std::string> tokens(SymbolNumbers numbers) {
 std::string pieces(SymbolNumbers numbers) {
   constexpr std::string_view kUpTo96 = "9[0-6]|[1-8][0-9]|[0-9]";
   std::string out = "wait ?|check ?|so";
-  for (const auto word : kLexicon) out += fmt::format("|{}", word);
+  for (const auto word : kLexicon) out += fmt::format("|{} ?", word);
   out += fmt::format("|N(?:{})|<|", kUpTo96);
   out += numbers == SymbolNumbers::kWhole ? kUpTo96 : "[0-9]";
   return out;

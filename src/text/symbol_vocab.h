@@ -8,7 +8,8 @@
 //   123..     wait, check, so, "wait " and "check " with a space at their end
 //   128..     zero to nine, plus minus times makes
 //   142..238  N0 to N96
-//   239..255  <unused239> ... : never made from text
+//   239..252  the fourteen words again, each with a space at its end
+//   253..255  <unused253> ... : never made from text
 //
 // Text is cut into words, N-numbers, numbers and single characters; there are no merges. A
 // character that has no token is <unk>, several in a row are one. <think> </think> <answer>

@@ -56,7 +56,9 @@ TEST(SymbolVocab, IdsAreAsDocumented) {
     EXPECT_EQ(t.id_of("wait"), 123);
     EXPECT_EQ(t.id_of("zero"), 128);
     EXPECT_EQ(t.id_of("N0"), 142);
-    EXPECT_EQ(t.id_of("<unused239>"), 239);
+    EXPECT_EQ(t.id_of("zero "), 239);
+    EXPECT_EQ(t.id_of("makes "), 252);
+    EXPECT_EQ(t.id_of("<unused253>"), 253);
     EXPECT_NE(t.chat_template(), "");
   }
 }
@@ -86,6 +88,9 @@ TEST(SymbolVocab, TracesCutAndComeBack) {
             (Tokens{"<think>", "37",     "+",        "8",        "=",  "45",       ";",
                     "wait ",   "check ", "37",       "+",        "8",  "=",        "45",
                     ";",       "so",     "</think>", "<answer>", "45", "</answer>"}));
+  EXPECT_EQ(cut(t, "three seven plus eight makes four five ;"),
+            (Tokens{"three ", "seven ", "plus ", "eight ", "makes ", "four ", "five ", ";"}));
+  EXPECT_EQ(cut(t, "N37+N8=N45;"), (Tokens{"N37", "+", "N8", "=", "N45", ";"}));
   EXPECT_EQ(cut(t, "3 7 12 -> 24"), (Tokens{"3", " ", "7", " ", "12", " ", "-", ">", " ", "24"}));
   EXPECT_EQ(t.encode("<user>3+4=?<assistant>"),
             (std::vector<int32_t>{SymbolIds::kBos, SymbolIds::kUser, 13, 107, 14, 111, 113,
@@ -106,7 +111,7 @@ TEST(SymbolVocab, TracesCutAndComeBack) {
 TEST(SymbolVocab, UnknownTextAndPlainMarks) {
   const Tokenizer t = make(SymbolNumbers::kWhole);
   EXPECT_EQ(cut(t, "what is 3 你好"), (Tokens{"<unk>", " ", "<unk>", " ", "3", " ", "<unk>"}));
-  EXPECT_EQ(cut(t, "<unused239>"), (Tokens{"<", "<unk>", "23", "9", ">"}));
+  EXPECT_EQ(cut(t, "<unused253>"), (Tokens{"<", "<unk>", "25", "3", ">"}));
   // Without parse_special a mark in a question is only text.
   EXPECT_EQ(cut(t, "<think><pad>", false), (Tokens{"<", "<unk>", ">", "<", "<unk>", ">"}));
 }

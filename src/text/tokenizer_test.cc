@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "core/rng.h"
+#include "core/test_folder.h"
 #include "io/gguf.h"
 #include "text/bpe.h"
 #include "text/utf8.h"
@@ -303,7 +304,7 @@ TEST(Tokenizer, Config) {
 }
 
 TEST(Tokenizer, Folder) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / "ponder_tokenizer_test";
+  const auto folder = std::filesystem::path(test_path("tokenizer"));
   std::filesystem::create_directories(folder);
   const auto put = [&](const char* name, const std::string& text) {
     std::ofstream(folder / name) << text;
@@ -318,7 +319,7 @@ TEST(Tokenizer, Folder) {
   EXPECT_EQ(Tokenizer::load_folder(folder)->chat_template(), "new");
   put("tokenizer.json", "{");
   const std::string message = Tokenizer::load_folder(folder).status().message();
-  EXPECT_NE(message.find("ponder_tokenizer_test"), std::string::npos) << message;
+  EXPECT_NE(message.find(folder.string()), std::string::npos) << message;
   EXPECT_NE(message.find("tokenizer.json"), std::string::npos) << message;
   std::filesystem::remove_all(folder);
 }

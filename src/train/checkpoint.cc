@@ -52,6 +52,8 @@ Result<Progress> progress_from(const std::map<std::string, std::string>& metadat
     p.tokens = json.at("tokens").get<int64_t>();
     p.best = json.at("best").get<double>();
     p.best_step = json.at("best_step").get<int64_t>();
+    p.sampled = json.at("sampled").get<bool>();
+    p.hashes = json.at("hashes").get<std::map<std::string, std::string>>();
   } catch (const nlohmann::json::exception& e) {
     return invalid(std::string("progress: ") + e.what());
   }
@@ -72,7 +74,9 @@ Status write_checkpoint(const std::string& path, const std::string& recipe_hash,
                                    {"documents", p.documents},
                                    {"tokens", p.tokens},
                                    {"best", p.best},
-                                   {"best_step", p.best_step}};
+                                   {"best_step", p.best_step},
+                                   {"sampled", p.sampled},
+                                   {"hashes", p.hashes}};
   std::vector<StoredTensor> tensors;
   for (const NamedArray& a : named(arrays)) {
     StoredTensor t;
@@ -85,6 +89,14 @@ Status write_checkpoint(const std::string& path, const std::string& recipe_hash,
   RETURN_IF_ERROR(make_directories(fs::path(path).parent_path().string()));
   return write_safetensors(
       path, tensors, {{"format", kFormat}, {"recipe", recipe_hash}, {"progress", progress.dump()}});
+}
+
+Result<Progress> read_progress(const std::string& path, const std::string& recipe_hash) {
+  const Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  if (!file.ok()) return file.status();
+  Result<Progress> progress = progress_from(file->metadata(), recipe_hash);
+  if (!progress.ok()) return progress.status().with_prefix(path);
+  return progress;
 }
 
 Result<Progress> read_checkpoint(const std::string& path, const std::string& recipe_hash,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,10 @@ struct Progress {
   int64_t tokens = 0;          // trained on in this stage
   double best = -1;            // best score of the evaluations during grpo stages so far
   int64_t best_step = -1;      // and the global step of its checkpoint
+  bool sampled = false;        // distill: the teacher's answers are in the stage's data file
+  // SHA-256 of what earlier stages left for later ones: "stages/NAME" (of the weights) and
+  // "data/NAME.jsonl".
+  std::map<std::string, std::string> hashes;
 };
 
 // The float arrays beside it, in the layout of Model::flat_weights(): read and written in place.
@@ -32,6 +37,9 @@ struct CheckpointArrays {
 // `recipe_hash` ties the file to its recipe.
 Status write_checkpoint(const std::string& path, const std::string& recipe_hash,
                         const Progress& progress, const CheckpointArrays& arrays);
+
+// Where the run stood, without the arrays: their size follows from the stage.
+Result<Progress> read_progress(const std::string& path, const std::string& recipe_hash);
 
 // kInvalid or kNotFound, naming the file, if it is damaged or belongs to another recipe or model;
 // the arrays may then hold anything.

@@ -37,6 +37,8 @@ Progress progress() {
   p.tokens = 987654321;
   p.best = 0.1 + 0.2;
   p.best_step = 95;
+  p.sampled = true;
+  p.hashes = {{"data/a.jsonl", "12"}, {"stages/base", "ab"}};
   return p;
 }
 
@@ -49,6 +51,8 @@ void expect_equal(const Progress& a, const Progress& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.best, b.best);
   EXPECT_EQ(a.best_step, b.best_step);
+  EXPECT_EQ(a.sampled, b.sampled);
+  EXPECT_EQ(a.hashes, b.hashes);
 }
 
 struct CheckpointTest : testing::Test {

@@ -1,45 +1,96 @@
 #include "train/corpus.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
-#include <nlohmann/json.hpp>
-
-#include "io/jsonl.h"
+#include "train/recipe_check.h"
 
 namespace ponder {
 namespace {
 
-std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text) {
+std::vector<int32_t> encode(const Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.encode(text, {.add_special = false});
 }
 
-Document joined(const Tokenizer& tokenizer, std::vector<int32_t> prompt,
-                const std::string& completion, bool mask_prompt) {
-  Document out;
-  out.ids = std::move(prompt);
-  const size_t prompt_size = out.ids.size();
-  const std::vector<int32_t> rest = encode(tokenizer, completion);
-  out.ids.insert(out.ids.end(), rest.begin(), rest.end());
-  out.scored_from = mask_prompt ? static_cast<int64_t>(prompt_size) : 1;
-  return out;
-}
-
-// A question and its answer, with the end of the turn.
-Result<Document> solved(const ChatFormat& format, const std::string& question,
-                        const std::string& answer, bool mask_prompt) {
-  ASSIGN_OR_RETURN(ChatPrompt prompt, format.question(question));
-  Document out = joined(format.tokenizer(), std::move(prompt.ids), answer, mask_prompt);
-  out.ids.push_back(format.tokenizer().eos_id());
-  return out;
-}
-
 // A drill ("37+8=" -> "45;") stands by itself, without the marks of a dialogue.
-Document drill(const Tokenizer& tokenizer, const Example& example, bool mask_prompt) {
-  return joined(tokenizer, encode(tokenizer, "<bos>" + example.prompt), example.completion,
-                mask_prompt);
+Document drill(const Tokenizer& tokenizer, const Example& example, Mask mask) {
+  const std::string bos = tokenizer.id_of("<bos>") >= 0 ? "<bos>" : "";
+  return joined(encode(tokenizer, bos + example.prompt), encode(tokenizer, example.completion),
+                mask);
 }
 
 }  // namespace
+
+Mask mask_from(std::string_view name) {
+  return name == "none"            ? Mask::kNone
+         : name == "all_assistant" ? Mask::kAllAssistant
+                                   : Mask::kCompletion;
+}
+
+Document joined(std::vector<int32_t> prompt, std::span<const int32_t> rest, Mask mask) {
+  Document out;
+  const auto size = static_cast<int64_t>(prompt.size());
+  out.ids = std::move(prompt);
+  out.ids.insert(out.ids.end(), rest.begin(), rest.end());
+  const auto end = static_cast<int64_t>(out.ids.size());
+  const TokenSpan span{mask == Mask::kNone ? 1 : std::max<int64_t>(1, size), end};
+  if (span.begin < span.end) out.scored = {span};
+  return out;
+}
+
+Result<int32_t> end_of_turn(const ChatFormat& format) {
+  const std::vector<int32_t> stops = format.stop_ids({});
+  if (stops.empty()) {
+    return invalid(
+        "no token of the vocabulary ends an answer; expected an eos_token in "
+        "tokenizer_config.json");
+  }
+  const ChatMessage probe[] = {{"user", "1"}, {"assistant", "0"}};
+  const Result<std::string> text = format.transcript(probe);
+  if (!format.has_template() || !text.ok()) return stops.front();
+  const size_t answer = text->rfind('0');
+  if (answer == std::string::npos) return stops.front();
+  for (const int32_t id : encode(format.tokenizer(), std::string_view(*text).substr(answer + 1))) {
+    if (std::find(stops.begin(), stops.end(), id) != stops.end()) return id;
+  }
+  return stops.front();
+}
+
+Result<Document> solved(const ChatFormat& format, int32_t end, const std::string& question,
+                        std::string_view answer, Mask mask) {
+  constexpr std::string_view kThink = "<think>";
+  ASSIGN_OR_RETURN(ChatPrompt prompt, format.question(question));
+  if (prompt.thinking && answer.starts_with(kThink)) {
+    answer.remove_prefix(kThink.size());
+    if (answer.starts_with("\n")) answer.remove_prefix(1);
+  }
+  std::vector<int32_t> rest = encode(format.tokenizer(), answer);
+  rest.push_back(end);
+  return joined(std::move(prompt.ids), rest, mask);
+}
+
+namespace {
+
+// A question with what was said before it, its thinking switched as the example says.
+Result<Document> asked(const ChatFormat& format, const Result<int32_t>& end, const Example& example,
+                       Mask mask) {
+  RETURN_IF_ERROR(end.status());
+  std::vector<ChatMessage> messages;
+  for (const auto& [question, answer] : example.earlier) {
+    messages.push_back({"user", question});
+    messages.push_back({"assistant", answer});
+  }
+  messages.push_back({"user", example.prompt});
+  ASSIGN_OR_RETURN(ChatPrompt prompt, format.prompt(messages, example.think));
+  std::vector<int32_t> rest = encode(format.tokenizer(), example.completion);
+  rest.push_back(*end);
+  return joined(std::move(prompt.ids), rest, mask);
+}
+
+}  // namespace
+
+Split split_from(std::string_view name) {
+  return name == "train" ? Split::kTrain : name == "dev" ? Split::kDev : Split::kTest;
+}
 
 const Task& task_of(const Recipe& recipe) {
   const Task* task = find_task(recipe.task.name);
@@ -52,6 +103,7 @@ TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus) {
   p.chain.modulo = static_cast<int>(task.modulo);
   p.chain.min_ops = static_cast<int>(task.ops_min);
   p.chain.max_ops = static_cast<int>(task.ops_max);
+  p.chain.two_lexicons = task.lexicons == "two";
   const double solved_share = 1 - corpus.drills;
   p.chain_mixture.drill = corpus.drills;
   p.chain_mixture.direct = solved_share * corpus.direct;
@@ -60,69 +112,51 @@ TaskParams task_params(const TaskSpec& task, const CorpusSpec& corpus) {
   p.chain_mixture.check = solved_share * corpus.check;
   p.chain_mixture.error_share = corpus.check_errors;
   p.chain_mixture.messy_share = corpus.messy;
+  p.chain_mixture.mixed_share = corpus.mixed;
   p.countdown.min_numbers = p.countdown.max_numbers = static_cast<int>(task.numbers);
   p.countdown.max_number = static_cast<int>(task.max_number);
   p.countdown.max_target = static_cast<int>(task.target_max);
   p.countdown_mixture.direct_share = corpus.direct;
   p.countdown_mixture.max_dead_ends = static_cast<int>(corpus.search_lines);
+  p.reasoner = reasoner_params(task, Stage());
+  p.reasoner_mixture = {corpus.drills, corpus.direct, corpus.check, corpus.earlier};
   return p;
+}
+
+Result<std::vector<std::string>> tokenizer_texts(const Recipe& recipe) {
+  const Task& task = task_of(recipe);
+  const TaskParams params = task_params(recipe.task, recipe.corpus);
+  const uint64_t seed = static_cast<uint64_t>(recipe.seed) ^ hash64("tokenizer");
+  std::vector<std::string> out;
+  for (int64_t i = 0; i < recipe.tokenizer.train_documents; ++i) {
+    ASSIGN_OR_RETURN(const Example e, task.make_example(params, seed, static_cast<uint64_t>(i)));
+    out.push_back(e.prompt + "\n" + e.completion);
+  }
+  return out;
 }
 
 GeneratedCorpus::GeneratedCorpus(const Recipe& recipe, const Stage& stage, const ChatFormat& format,
                                  uint64_t seed)
     : task_(task_of(recipe)),
       format_(format),
+      end_of_turn_(end_of_turn(format)),
       mixed_(task_params(recipe.task, recipe.corpus)),
       drills_(mixed_),
       drill_phase_(recipe.corpus.drill_phase),
-      mask_prompt_(stage.mask_prompt),
+      mask_(mask_from(stage.mask)),
       seed_(seed) {
   drills_.chain_mixture = {.drill = 1, .direct = 0, .skip2 = 0, .full = 0, .check = 0};
+  drills_.reasoner_mixture.drill = 1;
 }
 
 Result<Document> GeneratedCorpus::document(uint64_t index, double progress) const {
   const TaskParams& params = progress < drill_phase_ ? drills_ : mixed_;
   ASSIGN_OR_RETURN(const Example example, task_.make_example(params, seed_, index));
+  if (example.think) return asked(format_, end_of_turn_, example, mask_);
   const bool is_drill = !example.completion.starts_with("<");
-  if (is_drill) return drill(format_.tokenizer(), example, mask_prompt_);
-  return solved(format_, example.prompt, example.completion, mask_prompt_);
-}
-
-Result<std::vector<Document>> read_documents(const std::string& path, const ChatFormat& format,
-                                             bool mask_prompt, int64_t max_tokens) {
-  ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(path));
-  const auto text_of = [](const nlohmann::json& row, const char* key) {
-    const auto found = row.is_object() ? row.find(key) : row.end();
-    return found != row.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  std::vector<Document> out;
-  nlohmann::json row;
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, reader.next(row));
-    if (!more) break;
-    const std::string prompt = text_of(row, "prompt"), text = text_of(row, "text");
-    std::string answer = text_of(row, "completion");
-    if (answer.empty()) answer = text_of(row, "answer");
-    const std::string where = fmt::format("{}:{}", path, reader.line());
-    if (text.empty() && (prompt.empty() || answer.empty())) {
-      return invalid(where + R"(: expected strings "prompt" and "completion", or "text")");
-    }
-    if (text.empty()) {
-      ASSIGN_OR_RETURN(Document document, solved(format, prompt, answer, mask_prompt));
-      out.push_back(std::move(document));
-    } else {
-      out.push_back(joined(format.tokenizer(), {}, text, false));
-    }
-    const auto size = static_cast<int64_t>(out.back().ids.size());
-    if (size < 2) return invalid(where + ": the text has fewer than two tokens");
-    if (out.back().scored_from >= size) return invalid(where + ": the completion has no tokens");
-    if (size > max_tokens) {
-      return exhausted(fmt::format("{}: {} tokens, more than the model's context of {}", where,
-                                   size, max_tokens));
-    }
-  }
-  if (out.empty()) return invalid(path + ": has no rows");
-  return out;
+  if (is_drill) return drill(format_.tokenizer(), example, mask_);
+  ASSIGN_OR_RETURN(const int32_t end, end_of_turn_);
+  return solved(format_, end, example.prompt, example.completion, mask_);
 }
 
 }  // namespace ponder

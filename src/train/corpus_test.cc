@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/test_folder.h"
 #include "text/symbol_vocab.h"
 
 namespace ponder {
@@ -38,7 +37,7 @@ TEST(GeneratedCorpus, IsAPureFunctionOfItsArguments) {
     for (uint64_t i = 40; i-- > 0;) {
       const Document d = std::move(a.document(i, 0.5)).value();
       EXPECT_EQ(d.ids, b.document(i, 0.5)->ids);
-      EXPECT_EQ(d.scored_from, b.document(i, 0.5)->scored_from);
+      EXPECT_EQ(d.scored, b.document(i, 0.5)->scored);
       different += d.ids != other.document(i, 0.5)->ids ? 1 : 0;
     }
     EXPECT_GT(different, 30) << task;
@@ -69,11 +68,13 @@ TEST(GeneratedCorpus, TheLossIsOnAnswersAlone) {
   const ChatFormat format = format_of(tokenizer);
   Recipe recipe = recipe_of("chain");
   const GeneratedCorpus masked(recipe, recipe.stages[0], format, 5);
-  recipe.stages[0].mask_prompt = false;
+  recipe.stages[0].mask = "none";
   const GeneratedCorpus whole(recipe, recipe.stages[0], format, 5);
   for (uint64_t i = 0; i < 60; ++i) {
     const Document d = std::move(masked.document(i, i < 10 ? 0 : 0.9)).value();
-    const auto at = static_cast<std::ptrdiff_t>(d.scored_from);
+    ASSERT_EQ(d.scored.size(), 1u);
+    EXPECT_EQ(d.scored[0].end, static_cast<int64_t>(d.ids.size()));
+    const auto at = static_cast<std::ptrdiff_t>(d.scored[0].begin);
     const std::span<const int32_t> prompt(d.ids.begin(), d.ids.begin() + at),
         rest(d.ids.begin() + at, d.ids.end());
     const std::string before = tokenizer.decode(prompt), after = tokenizer.decode(rest);
@@ -86,57 +87,8 @@ TEST(GeneratedCorpus, TheLossIsOnAnswersAlone) {
     }
     const Document w = std::move(whole.document(i, i < 10 ? 0 : 0.9)).value();
     EXPECT_EQ(w.ids, d.ids);
-    EXPECT_EQ(w.scored_from, 1);
+    EXPECT_EQ(w.scored, (std::vector<TokenSpan>{{1, static_cast<int64_t>(d.ids.size())}}));
   }
-}
-
-struct ReadDocuments : testing::Test {
-  Result<std::vector<Document>> read(const std::string& rows, bool mask = true,
-                                     int64_t most = 100) {
-    plant(folder / "rows.jsonl", rows);
-    return read_documents(folder / "rows.jsonl", format, mask, most);
-  }
-  void expect_refused(const std::string& rows, Code code, const std::string& part) {
-    const auto got = read(rows);
-    ASSERT_FALSE(got.ok()) << rows;
-    EXPECT_EQ(got.status().code(), code) << got.status().message();
-    EXPECT_NE(got.status().message().find(folder / "rows.jsonl"), std::string::npos);
-    EXPECT_NE(got.status().message().find(part), std::string::npos) << got.status().message();
-  }
-  TestFolder folder;
-  Tokenizer tokenizer = symbols();
-  const ChatFormat format = format_of(tokenizer);
-};
-
-TEST_F(ReadDocuments, PromptsWithCompletionsAndPlainText) {
-  const auto docs = read(
-      "{\"prompt\": \"1+2=?\", \"completion\": \"<think></think><answer>3</answer>\"}\n\n"
-      "{\"prompt\": \"1+2=?\", \"answer\": \"<answer>3</answer>\", \"id\": 7}\n"
-      "{\"text\": \"1+2=3;\"}\n");
-  ASSERT_TRUE(docs.ok()) << docs.status().message();
-  ASSERT_EQ(docs->size(), 3u);
-  EXPECT_EQ(text_of(tokenizer, docs->at(0)),
-            "<bos><user>1+2=?<assistant><think></think><answer>3</answer><eos>");
-  EXPECT_EQ(docs->at(0).scored_from, 8);
-  EXPECT_EQ(text_of(tokenizer, docs->at(1)), "<bos><user>1+2=?<assistant><answer>3</answer><eos>");
-  EXPECT_EQ(text_of(tokenizer, docs->at(2)), "1+2=3;");
-  EXPECT_EQ(docs->at(2).scored_from, 1);
-  EXPECT_EQ(read("{\"prompt\": \"1\", \"completion\": \"2\"}", false)->at(0).scored_from, 1);
-}
-
-TEST_F(ReadDocuments, BadRowsAreNamed) {
-  expect_refused("{\"text\": \"1+2\"}\n{\"prompt\": \"1\"}\n", Code::kInvalid, ":2: expected");
-  expect_refused("{\"text\": 12}\n", Code::kInvalid, ":1: expected");
-  expect_refused("[1, 2]\n", Code::kInvalid, ":1: expected");
-  expect_refused("{\"text\": \"1+2\"\n", Code::kInvalid, ":1: ");
-  expect_refused("{\"text\": \"1\"}\n", Code::kInvalid, "fewer than two tokens");
-  expect_refused("", Code::kInvalid, "no rows");
-  expect_refused("\n\n", Code::kInvalid, "no rows");
-  expect_refused("{\"text\": \"" + std::string(101, '+') + "\"}", Code::kExhausted,
-                 "101 tokens, more than the model's context of 100");
-  const auto missing = read_documents(folder / "none.jsonl", format, true, 10);
-  ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.status().code(), Code::kNotFound);
 }
 
 }  // namespace

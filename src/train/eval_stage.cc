@@ -3,39 +3,36 @@
 
 #include <nlohmann/json.hpp>
 
+#include "train/problem_source.h"
 #include "train/trainer.h"
 
 namespace ponder {
 namespace {
 
-Split split_from(const std::string& name) {
-  return name == "train" ? Split::kTrain : name == "dev" ? Split::kDev : Split::kTest;
-}
-
 double error_of(const Estimate& e) { return e.stderr_of_mean.value_or(0); }
 
 }  // namespace
 
-Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name) {
+Result<EvalReport> Trainer::evaluate_model(const Model& judged, const Stage& s,
+                                           const std::string& name) {
   const double start = seconds_now();
-  TaskSpec spec = recipe.task;
-  if (s.ops_min > 0) spec.ops_min = s.ops_min;
-  if (s.ops_max > 0) spec.ops_max = s.ops_max;
-  const Task& task = task_of(recipe);
+  ASSIGN_OR_RETURN(const ProblemSource source, ProblemSource::open(recipe, s));
   // The same problems for every evaluation of a run, so that differences are paired.
   const uint64_t seed = static_cast<uint64_t>(recipe.seed) ^ hash64("evaluation problems");
   ASSIGN_OR_RETURN(const std::vector<Problem> problems,
-                   make_problem_set(task, task_params(spec, recipe.corpus), split_from(s.split),
-                                    seed, static_cast<size_t>(s.problems)));
+                   source.problem_set(split_from(s.split), seed, static_cast<size_t>(s.problems)));
+  ASSIGN_OR_RETURN(const int64_t room, ProblemSource::room_for(format, problems));
   ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
-                   make_engine(model, pool, s.problems * s.samples, 64, s.max_tokens));
+                   make_engine(judged, pool, s.problems * s.samples, room, s.max_tokens));
   EvalSettings settings;
   settings.samples = s.samples;
   settings.sampling =
-      sampling_of(format, model.config(), seed, s.temperature, s.top_p, s.max_tokens);
+      sampling_of(format, judged.config(), seed, s.temperature, s.top_p, s.max_tokens);
   settings.ks = s.ks;
-  ASSIGN_OR_RETURN(EvalReport report, evaluate(*engine, format, task, problems, settings));
+  ASSIGN_OR_RETURN(EvalReport report, evaluate(*engine, format, source.task(), problems, settings));
   ++progress.global_step;
+  nlohmann::json verdicts = nlohmann::json::object();
+  for (const auto& [reason, count] : report.verdicts) verdicts[std::string(reason)] = count;
   nlohmann::json row = {{"eval", name},
                         {"pass@1", report.pass1.mean},
                         {"stderr", error_of(report.pass1)},
@@ -46,7 +43,10 @@ Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name
                         {"length_mean", report.length_mean},
                         {"format_rate", report.format_rate},
                         {"truncated", report.truncated},
+                        {"verdicts", verdicts},
                         {"seconds", seconds_now() - start}};
+  if (report.language) row["language"] = *report.language;
+  if (report.readable) row["readable"] = *report.readable;
   EvalLine line{name, report.pass1.mean, error_of(report.pass1), 0, 0, report.length_mean};
   for (size_t i = 0; i < report.cons_at.size(); ++i) {
     const auto& [k, cons] = report.cons_at[i];
@@ -69,8 +69,10 @@ Result<EvalReport> Trainer::evaluate_now(const Stage& s, const std::string& name
 }
 
 Status Trainer::run_eval_stage() {
-  ASSIGN_OR_RETURN(const EvalReport report, evaluate_now(stage(), stage().name));
-  return {};
+  const Weights weights = weights_of(recipe, static_cast<size_t>(progress.stage));
+  return with_weights(weights, [&](const Model& judged) -> Status {
+    return evaluate_model(judged, stage(), stage().name).status();
+  });
 }
 
 }  // namespace ponder

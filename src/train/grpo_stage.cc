@@ -5,38 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "eval/estimators.h"
+#include "eval/rewards.h"
 #include "train/advantages.h"
 #include "train/plan.h"
 #include "train/policy_loss.h"
+#include "train/problem_source.h"
+#include "train/rollout.h"
 #include "train/trainer.h"
 
 namespace ponder {
 namespace {
-
-struct Sample {
-  size_t prompt = 0;  // index into Rollout::prompts
-  Answer answer;
-  std::string text;
-  Grade grade;
-  std::vector<double> rewards;
-  double reward = 0, advantage = 0;
-  bool masked = false;  // truncated, and the recipe leaves such answers out of the loss
-
-  bool truncated() const { return answer.reason == FinishReason::kLength; }
-  int64_t tokens() const { return static_cast<int64_t>(answer.tokens.size()); }
-};
-
-struct Rollout {
-  std::vector<Problem> problems;
-  std::vector<std::vector<int32_t>> prompts;
-  std::vector<Sample> samples;  // prompt after prompt, `group` each
-  double frac_zero_std = 0;
-  double sample_seconds = 0, reward_seconds = 0;
-};
 
 // What one update did.
 struct UpdateReport {
@@ -47,26 +27,54 @@ struct UpdateReport {
   int64_t tokens = 0;    // forward and backward
 };
 
-Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64_t index,
-                               int64_t cap) {
+// The engine of a stage, with room for its longest prompt so far.
+class StageEngine {
+ public:
+  StageEngine(const Trainer& t, const Stage& s) : t_(t), s_(s), cap_(length_cap_at(s, s.steps)) {}
+
+  Result<Engine*> with_room(int64_t prompt_tokens) {
+    if (engine_ == nullptr || prompt_tokens > room_) {
+      room_ = prompt_room(prompt_tokens);
+      engine_.reset();  // its memory first
+      ASSIGN_OR_RETURN(
+          engine_, make_engine(t_.model, t_.pool, s_.prompts_per_rollout * s_.group, room_, cap_));
+    }
+    return engine_.get();
+  }
+
+ private:
+  const Trainer& t_;
+  const Stage& s_;
+  int64_t cap_;
+  int64_t room_ = 0;  // tokens of a prompt
+  std::unique_ptr<Engine> engine_;
+};
+
+Result<Rollout> sample_rollout(Trainer& t, const Stage& s, const ProblemSource& source,
+                               StageEngine& sampler, int64_t index, int64_t cap) {
   Rollout out;
   const double start = seconds_now();
-  const TaskParams params = task_params(t.recipe.task, t.recipe.corpus);
+  size_t longest = 0;
+  for (int64_t j = 0; j < s.prompts_per_rollout; ++j) {
+    const auto number = static_cast<uint64_t>(index * s.prompts_per_rollout + j);
+    ASSIGN_OR_RETURN(Problem problem, source.training_problem(t.seed_of("problems"), number));
+    ASSIGN_OR_RETURN(ChatPrompt prompt, t.format.question(problem.prompt));
+    longest = std::max(longest, prompt.ids.size());
+    out.prompts.push_back(std::move(prompt.ids));
+    out.problems.push_back(std::move(problem));
+  }
+  ASSIGN_OR_RETURN(Engine* const engine_of_stage, sampler.with_room(static_cast<int64_t>(longest)));
+  Engine& engine = *engine_of_stage;
   const SamplingParams sampling =
       sampling_of(t.format, t.model.config(), t.seed_of("answers"), s.temperature, 1.0, cap);
   std::vector<RequestId> requests;
-  for (int64_t j = 0; j < s.prompts_per_rollout; ++j) {
-    const auto number = static_cast<uint64_t>(index * s.prompts_per_rollout + j);
-    ASSIGN_OR_RETURN(Problem problem, task_of(t.recipe).make_problem(
-                                          params, Split::kTrain, t.seed_of("problems"), number));
+  for (size_t j = 0; j < out.prompts.size(); ++j) {
     Request request;
-    ASSIGN_OR_RETURN(ChatPrompt prompt, t.format.question(problem.prompt));
-    request.prompt = std::move(prompt.ids);
+    request.prompt = out.prompts[j];
     request.n = static_cast<int32_t>(s.group);
     request.sampling = sampling;
-    request.key = number * static_cast<uint64_t>(s.group);
-    out.prompts.push_back(request.prompt);
-    out.problems.push_back(std::move(problem));
+    request.key =
+        (static_cast<uint64_t>(index * s.prompts_per_rollout) + j) * static_cast<uint64_t>(s.group);
     ASSIGN_OR_RETURN(const RequestId id, engine.submit(std::move(request)));
     requests.push_back(id);
   }
@@ -85,18 +93,6 @@ Result<Rollout> sample_rollout(Trainer& t, const Stage& s, Engine& engine, int64
   return out;
 }
 
-double reward_of(const std::string& name, const Stage& s, const Sample& sample, int64_t cap) {
-  if (name == "accuracy") return sample.grade.accuracy;
-  if (name == "format") return sample.grade.format;
-  if (name == "repetition") return repetition_reward(sample.answer.tokens, 3, -1.0);
-  if (name == "overlong") {
-    return overlong_reward(sample.tokens(), cap, std::min(cap, s.overlong_window));
-  }
-  PONDER_CHECK(name == "cosine", name);
-  return cosine_length_reward(sample.tokens(), cap, sample.grade.accuracy == 1, {0.5, 1.0},
-                              {-1.0, -0.5});
-}
-
 // Whether an answer that cannot move the policy is left out of the computation. Under bnpo its
 // tokens count in the normaliser all the same.
 bool is_idle(const Stage& s, const Sample& sample) {
@@ -104,25 +100,55 @@ bool is_idle(const Stage& s, const Sample& sample) {
          (sample.advantage == 0 && s.beta == 0 && s.skip_zero_variance && s.loss != "bnpo");
 }
 
-void grade_rollout(Trainer& t, const Stage& s, Rollout& rollout, int64_t cap) {
+// Every reward of the stage, also those that do not count at this step.
+Status grade_sample(Trainer& t, const Stage& s, const Task& task, const Problem& problem,
+                    int64_t cap, Sample& sample) {
+  std::span<const int32_t> body = sample.answer.tokens;
+  if (!sample.truncated()) body = body.first(body.size() - 1);  // without the stop token
+  sample.text = t.tokenizer.decode(body, false);
+  sample.grade = task.grade(problem, sample.text);
+  if (task.language_share != nullptr) {
+    sample.language = task.language_share(problem, sample.text);
+  }
+  if (task.readable != nullptr) sample.readable = task.readable(problem, sample.text);
+  const RewardInput input{task,         problem, sample.text,      sample.answer.tokens,
+                          sample.grade, cap,     s.overlong_window};
+  const auto add = [&](std::string_view name) -> Status {
+    const Reward* reward = find_reward(name);
+    PONDER_CHECK(reward != nullptr, std::string(name));
+    ASSIGN_OR_RETURN(const double value, reward_value(*reward, input));
+    sample.rewards.push_back(value);
+    return {};
+  };
+  if (sample.truncated() && s.truncated == "zero_reward") {
+    sample.rewards.assign(s.rewards.size(), 0.0);
+  } else {
+    for (const RewardWeight& r : s.rewards) RETURN_IF_ERROR(add(r.name));
+  }
+  if (s.truncated == "soft_penalty") RETURN_IF_ERROR(add("overlong"));
+  sample.masked = sample.truncated() && s.truncated == "mask";
+  return {};
+}
+
+Status grade_rollout(Trainer& t, const Stage& s, const Task& task, Rollout& rollout, int64_t cap) {
   const double start = seconds_now();
-  const Task& task = task_of(t.recipe);
+  std::vector<size_t> counted;  // rewards in force
   std::vector<double> weights, rewards;
-  for (const RewardWeight& r : s.rewards) weights.push_back(r.weight);
-  const bool soft = s.truncated == "soft_penalty";
-  if (soft) weights.push_back(1.0);
+  for (size_t r = 0; r < s.rewards.size(); ++r) {
+    if (!is_in_force(s.rewards[r], t.progress.stage_step)) continue;
+    counted.push_back(r);
+    weights.push_back(s.rewards[r].weight);
+  }
+  if (s.truncated == "soft_penalty") {
+    counted.push_back(s.rewards.size());
+    weights.push_back(1.0);
+  }
   for (Sample& sample : rollout.samples) {
-    std::span<const int32_t> body = sample.answer.tokens;
-    if (!sample.truncated()) body = body.first(body.size() - 1);  // without the stop token
-    sample.text = t.tokenizer.decode(body, false);
-    sample.grade = task.grade(rollout.problems[sample.prompt], sample.text);
-    const bool nothing = sample.truncated() && s.truncated == "zero_reward";
-    for (const RewardWeight& r : s.rewards) {
-      sample.rewards.push_back(nothing ? 0 : reward_of(r.name, s, sample, cap));
+    const Status graded = grade_sample(t, s, task, rollout.problems[sample.prompt], cap, sample);
+    if (!graded.ok()) {
+      return graded.with_prefix(fmt::format("stage {} step {}", s.name, t.progress.stage_step + 1));
     }
-    if (soft) sample.rewards.push_back(reward_of("overlong", s, sample, cap));
-    sample.masked = sample.truncated() && s.truncated == "mask";
-    rewards.insert(rewards.end(), sample.rewards.begin(), sample.rewards.end());
+    for (const size_t r : counted) rewards.push_back(sample.rewards[r]);
   }
   const Advantages a = compute_advantages(*advantage_kind_from(s.advantage), s.advantage_eps,
                                           s.group, weights, rewards);
@@ -132,6 +158,7 @@ void grade_rollout(Trainer& t, const Stage& s, Rollout& rollout, int64_t cap) {
   }
   rollout.frac_zero_std = a.frac_zero_std();
   rollout.reward_seconds = seconds_now() - start;
+  return {};
 }
 
 PolicyLossParams loss_params(const Stage& s) {
@@ -281,148 +308,34 @@ Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout,
   return report;
 }
 
-// What a rollout looks like, for the metrics.
-struct RolloutStats {
-  double reward_mean = 0, reward_std = 0, accuracy = 0, format = 0, entropy = 0;
-  double length_mean = 0, length_min = 0, length_max = 0,
-         length_terminated = 0;  // tokens; the last: of those that ended
-  double clipped = 0;            // share of answers cut at the cap
-  double duplicates = 0;         // share of answers that another answer of their group repeats
-  double reflective = 0;         // words of doubt ("wait", "check") per answer
-  int64_t tokens = 0;
-  std::map<std::string, double> rewards;     // mean by reward function
-  std::map<std::string, int64_t> verdicts;   // answers by reason code
-  std::map<std::string, double> difficulty;  // accuracy by the problems' difficulty
-};
-
-int64_t count_of(std::string_view text, std::string_view word) {
-  int64_t out = 0;
-  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + word.size())) ++out;
-  return out;
-}
-
-double duplicate_share(const Rollout& rollout, size_t group) {
-  int64_t repeated = 0;
-  for (size_t first = 0; first < rollout.samples.size(); first += group) {
-    std::map<std::span<const int32_t>, int64_t,
-             bool (*)(std::span<const int32_t>, std::span<const int32_t>)>
-        seen([](std::span<const int32_t> a, std::span<const int32_t> b) {
-          return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
-        });
-    for (size_t i = first; i < first + group; ++i) ++seen[rollout.samples[i].answer.tokens];
-    for (const auto& [tokens, count] : seen) repeated += count > 1 ? count : 0;
-  }
-  return static_cast<double>(repeated) / static_cast<double>(rollout.samples.size());
-}
-
-RolloutStats summarize(const Rollout& rollout, const Stage& stage) {
-  RolloutStats out;
-  const double n = static_cast<double>(rollout.samples.size());
-  double ended = 0;
-  std::map<std::string, double> asked;
-  out.length_min = std::numeric_limits<double>::max();
-  for (const Sample& s : rollout.samples) {
-    const double length = static_cast<double>(s.tokens());
-    out.reward_mean += s.reward / n;
-    out.accuracy += s.grade.accuracy / n;
-    out.format += s.grade.format / n;
-    out.length_min = std::min(out.length_min, length);
-    out.length_max = std::max(out.length_max, length);
-    out.clipped += (s.truncated() ? 1 : 0) / n;
-    out.tokens += s.tokens();
-    for (float e : s.answer.entropies) out.entropy += static_cast<double>(e);
-    if (!s.truncated()) {
-      ended += 1;
-      out.length_terminated += length;
-    }
-    for (size_t r = 0; r < stage.rewards.size(); ++r)
-      out.rewards[stage.rewards[r].name] += s.rewards[r] / n;
-    ++out.verdicts[std::string(s.grade.reason)];
-    const std::string level = std::to_string(rollout.problems[s.prompt].difficulty);
-    asked[level] += 1;
-    out.difficulty[level] += s.grade.accuracy;
-    out.reflective += static_cast<double>(count_of(s.text, "wait") + count_of(s.text, "check")) / n;
-  }
-  for (const Sample& s : rollout.samples) {
-    out.reward_std += (s.reward - out.reward_mean) * (s.reward - out.reward_mean) / n;
-  }
-  for (auto& [level, right] : out.difficulty) right /= asked[level];
-  out.reward_std = std::sqrt(out.reward_std);
-  out.entropy /= static_cast<double>(std::max<int64_t>(1, out.tokens));
-  out.length_mean = static_cast<double>(out.tokens) / n;
-  out.length_terminated /= std::max(1.0, ended);
-  out.duplicates = duplicate_share(rollout, static_cast<size_t>(stage.group));
-  return out;
-}
-
-Status write_completions(Trainer& t, const Stage& s, const Rollout& rollout) {
-  for (size_t i = 0; i < rollout.samples.size(); ++i) {
-    const Sample& sample = rollout.samples[i];
-    nlohmann::json rewards = nlohmann::json::object();
-    for (size_t r = 0; r < sample.rewards.size(); ++r) {
-      rewards[r < s.rewards.size() ? s.rewards[r].name : "overlong"] = sample.rewards[r];
-    }
-    const nlohmann::json row = {{"stage", s.name},
-                                {"step", t.progress.stage_step},
-                                {"global_step", t.progress.global_step},
-                                {"prompt", rollout.problems[sample.prompt].prompt},
-                                {"sample", i % static_cast<size_t>(s.group)},
-                                {"ids", sample.answer.tokens},
-                                {"text", sample.text},
-                                {"rewards", std::move(rewards)},
-                                {"advantage", sample.advantage},
-                                {"finish_reason", finish_reason_name(sample.answer.reason)},
-                                {"verdict", std::string(sample.grade.reason)}};
-    // Text of a byte-level vocabulary may end in half a character: such bytes are replaced.
-    RETURN_IF_ERROR(
-        t.completions.append(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-  }
-  return {};
-}
-
 struct PhaseSeconds {
   double sample = 0, reward = 0, forward = 0, backward = 0, optimizer = 0;
 };
 
 nlohmann::json metrics_row(const Rollout& rollout, const RolloutStats& l, const UpdateReport& u,
                            const PhaseSeconds& phase, double seconds) {
-  return {{"loss", u.loss},
-          {"lr", u.lr},
-          {"grad_norm", u.grad_norm},
-          {"tokens", u.tokens},
-          {"seconds", seconds},
-          {"tokens_per_second", static_cast<double>(u.tokens) / seconds},
-          {"reward_mean", l.reward_mean},
-          {"reward_std", l.reward_std},
-          {"accuracy", l.accuracy},
-          {"format_rate", l.format},
-          {"frac_zero_std", rollout.frac_zero_std},
-          {"length_mean", l.length_mean},
-          {"length_min", l.length_min},
-          {"length_max", l.length_max},
-          {"length_terminated", l.length_terminated},
-          {"clipped_ratio", l.clipped},
-          {"entropy", l.entropy},
-          {"duplicates", l.duplicates},
-          {"reflective_words", l.reflective},
-          {"rewards", l.rewards},
-          {"verdicts", l.verdicts},
-          {"accuracy_by_difficulty", l.difficulty},
-          {"peak_memory_bytes", peak_memory_bytes()},
-          {"kl", u.stats.kl()},
-          {"ratio_min", u.stats.ratio_min},
-          {"ratio_mean", u.stats.ratio_mean()},
-          {"ratio_max", u.stats.ratio_max},
-          {"clip_low", u.stats.clip_low()},
-          {"clip_high", u.stats.clip_high()},
-          {"dlogp_max", u.dlogp_max},
-          {"dlogp_tokens", u.compared},
-          {"sampled_tokens", l.tokens},
-          {"seconds_sample", phase.sample},
-          {"seconds_reward", phase.reward},
-          {"seconds_forward", phase.forward},
-          {"seconds_backward", phase.backward},
-          {"seconds_optimizer", phase.optimizer}};
+  nlohmann::json row = rollout_metrics(rollout, l);
+  row.update(nlohmann::json{{"loss", u.loss},
+                            {"lr", u.lr},
+                            {"grad_norm", u.grad_norm},
+                            {"tokens", u.tokens},
+                            {"seconds", seconds},
+                            {"tokens_per_second", static_cast<double>(u.tokens) / seconds},
+                            {"peak_memory_bytes", peak_memory_bytes()},
+                            {"kl", u.stats.kl()},
+                            {"ratio_min", u.stats.ratio_min},
+                            {"ratio_mean", u.stats.ratio_mean()},
+                            {"ratio_max", u.stats.ratio_max},
+                            {"clip_low", u.stats.clip_low()},
+                            {"clip_high", u.stats.clip_high()},
+                            {"dlogp_max", u.dlogp_max},
+                            {"dlogp_tokens", u.compared},
+                            {"seconds_sample", phase.sample},
+                            {"seconds_reward", phase.reward},
+                            {"seconds_forward", phase.forward},
+                            {"seconds_backward", phase.backward},
+                            {"seconds_optimizer", phase.optimizer}});
+  return row;
 }
 
 void report_step(const Trainer& t, const Stage& s, const Rollout& rollout, const RolloutStats& l,
@@ -504,9 +417,8 @@ Result<bool> Trainer::run_grpo_stage() {
   if (progress.stage_step == 0 || (s.beta > 0 && reference == nullptr)) {
     RETURN_IF_ERROR(refresh_reference(*this, s));
   }
-  const int64_t cap_max = length_cap_at(s, s.steps);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
-                   make_engine(model, pool, s.prompts_per_rollout * s.group, 64, cap_max));
+  ASSIGN_OR_RETURN(const ProblemSource source, ProblemSource::open(recipe, s));
+  StageEngine sampler(*this, s);
   const int64_t per_rollout = updates_per_rollout(s);
   const double begun = seconds_now();
   const int64_t first = progress.stage_step;
@@ -519,8 +431,8 @@ Result<bool> Trainer::run_grpo_stage() {
     const int64_t before_rollout = progress.stage_step;
     const int64_t index = progress.stage_step / per_rollout,
                   cap = length_cap_at(s, progress.stage_step);
-    ASSIGN_OR_RETURN(Rollout rollout, sample_rollout(*this, s, *engine, index, cap));
-    grade_rollout(*this, s, rollout, cap);
+    ASSIGN_OR_RETURN(Rollout rollout, sample_rollout(*this, s, source, sampler, index, cap));
+    RETURN_IF_ERROR(grade_rollout(*this, s, source.task(), rollout, cap));
     const RolloutStats stats = summarize(rollout, s);
     bool fresh = true;
     for (int64_t u = 0; u < per_rollout && progress.stage_step < s.steps; ++u) {
@@ -533,7 +445,11 @@ Result<bool> Trainer::run_grpo_stage() {
       ++progress.stage_step;
       ++progress.global_step;
       progress.tokens += report.tokens;
-      if (fresh) RETURN_IF_ERROR(write_completions(*this, s, rollout));
+      if (fresh) {
+        for (const std::string& row : completion_rows(s, progress, rollout)) {
+          RETURN_IF_ERROR(completions.append(row));
+        }
+      }
       const Learner::Seconds& after = learner.seconds();
       const PhaseSeconds phase{fresh ? rollout.sample_seconds : 0,
                                fresh ? rollout.reward_seconds : 0, after.forward - before.forward,

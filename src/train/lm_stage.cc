@@ -1,10 +1,11 @@
-// pretrain and sft: next-token prediction on packed documents.
+// pretrain, sft and the second half of distill: next-token prediction on packed documents.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "train/cross_entropy.h"
+#include "train/data_file.h"
 #include "train/trainer.h"
 
 namespace ponder {
@@ -16,14 +17,30 @@ class Documents {
   static Result<Documents> open(const Trainer& t, const Stage& stage) {
     Documents out;
     out.seed_ = t.seed_of("documents");
-    if (stage.data.empty()) {
+    const std::string& source = stage.kind == StageKind::kDistill ? stage.name : stage.data;
+    if (source.empty()) {
       out.generated_ = std::make_unique<GeneratedCorpus>(t.recipe, stage, t.format, out.seed_);
       return out;
     }
-    ASSIGN_OR_RETURN(out.rows_, read_documents(stage.data, t.format, stage.mask_prompt,
-                                               t.model.config().max_position_embeddings));
+    DataOptions options{mask_from(stage.mask), t.model.config().max_position_embeddings,
+                        stage.long_rows == "skip"};
+    std::string path = source;
+    if (find_stage(t.recipe, source)) {
+      path = stage_data(t.options.out, source);
+      RETURN_IF_ERROR(check_unchanged(t, path, source));
+      options.skip_long = true;  // nobody can mend them
+    }
+    ASSIGN_OR_RETURN(DataRows rows, read_data(path, t.format, options));
+    out.rows_ = std::move(rows.documents);
+    out.skipped_ = rows.skipped;
+    if (out.skipped_ > 0) {
+      t.note(fmt::format("{}: {} rows of {} are longer than the model's context and left out",
+                         stage.name, out.skipped_, path));
+    }
     return out;
   }
+
+  int64_t skipped() const { return skipped_; }
 
   // Tokens that the stage trains on.
   int64_t total_tokens(const Stage& stage) const {
@@ -48,10 +65,22 @@ class Documents {
   }
 
  private:
+  // That the file is the one which the stage before wrote.
+  static Status check_unchanged(const Trainer& t, const std::string& path,
+                                const std::string& stage) {
+    ASSIGN_OR_RETURN(const std::string hash, file_hash(path));
+    const auto expected = t.progress.hashes.find("data/" + stage + ".jsonl");
+    if (expected != t.progress.hashes.end() && expected->second == hash) return {};
+    return invalid(
+        path + ": is not as stage " + stage +
+        " left it; expected it unchanged: run the recipe again in another --out, or name "
+        "a copy of the file as data");
+  }
+
   std::unique_ptr<GeneratedCorpus> generated_;
   std::vector<Document> rows_;
   std::vector<uint32_t> order_;
-  int64_t epoch_ = -1;
+  int64_t epoch_ = -1, skipped_ = 0;
   uint64_t seed_ = 0;
 };
 
@@ -74,7 +103,7 @@ Result<StepData> next_step(Trainer& t, const Stage& stage, Documents& documents,
     }
     if (out.batches.empty() || out.batches.back().tokens() + size > stage.micro_tokens)
       out.batches.emplace_back();
-    append_document(out.batches.back(), d.ids, d.scored_from);
+    append_document(out.batches.back(), d.ids, d.scored);
     out.tokens += size;
   }
   for (const PackedBatch& b : out.batches) out.scored += static_cast<int64_t>(b.rows.size());
@@ -141,12 +170,11 @@ Result<bool> Trainer::run_lm_stage() {
     ++progress.global_step;
     const double now = seconds_now(), seconds = now - start;
     const double rate = static_cast<double>(data.tokens) / seconds;
-    RETURN_IF_ERROR(write_metrics({{"loss", loss},
-                                   {"lr", lr},
-                                   {"grad_norm", norm},
-                                   {"tokens", data.tokens},
-                                   {"seconds", seconds},
-                                   {"tokens_per_second", rate}}));
+    nlohmann::json row = {{"loss", loss},       {"lr", lr},
+                          {"grad_norm", norm},  {"tokens", data.tokens},
+                          {"seconds", seconds}, {"tokens_per_second", rate}};
+    if (documents.skipped() > 0) row["rows_skipped"] = documents.skipped();
+    RETURN_IF_ERROR(write_metrics(row));
     if (observer.step) {
       StepReport r;
       r.stage = s.name;

@@ -28,13 +28,24 @@ void PackedBatch::clear() {
   targets.clear();
 }
 
-void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from) {
-  PONDER_CHECK(document.size() >= 2 && scored_from >= 1);
+void append_document(PackedBatch& batch, std::span<const int32_t> document,
+                     std::span<const TokenSpan> scored) {
+  PONDER_CHECK(document.size() >= 2);
   const int32_t row = append_run(batch, document.first(document.size() - 1), 0, -1);
-  for (size_t i = static_cast<size_t>(scored_from); i < document.size(); ++i) {
-    batch.rows.push_back(row + static_cast<int32_t>(i) - 1);
-    batch.targets.push_back(document[i]);
+  int64_t next = 1;
+  for (const TokenSpan& span : scored) {
+    PONDER_CHECK(span.begin >= next && span.end <= static_cast<int64_t>(document.size()));
+    for (int64_t i = span.begin; i < span.end; ++i) {
+      batch.rows.push_back(row + static_cast<int32_t>(i) - 1);
+      batch.targets.push_back(document[static_cast<size_t>(i)]);
+    }
+    next = span.end;
   }
+}
+
+void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from) {
+  const TokenSpan rest{scored_from, static_cast<int64_t>(document.size())};
+  append_document(batch, document, {&rest, 1});
 }
 
 void append_family(PackedBatch& batch, std::span<const int32_t> prompt,

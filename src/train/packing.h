@@ -21,8 +21,17 @@ struct PackedBatch {
   void clear();
 };
 
-// A document of at least two tokens; every token from index `scored_from` (at least 1) on is
-// scored.
+// Tokens [begin, end) of a document.
+struct TokenSpan {
+  int64_t begin = 0, end = 0;
+  bool operator==(const TokenSpan&) const = default;
+};
+
+// A document of at least two tokens, of which those in `scored` are scored. REQUIRES: the spans rise,
+// do not overlap, and leave out the first token, which nothing predicts
+void append_document(PackedBatch& batch, std::span<const int32_t> document,
+                     std::span<const TokenSpan> scored);
+// Every token from index `scored_from` (at least 1) on is scored.
 void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from);
 
 // A prompt and its answers, which all continue it: its keys and values are computed once. All

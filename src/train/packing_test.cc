@@ -26,6 +26,23 @@ TEST(Packing, ADocumentIsReadUpToItsLastTokenAndScoredFromThere) {
   EXPECT_TRUE(batch.segments.empty() && batch.rows.empty() && batch.targets.empty());
 }
 
+TEST(Packing, OnlyTheSpansOfADocumentAreScored) {
+  PackedBatch batch;
+  const Ids before = {1, 2}, document = {5, 6, 7, 8, 9, 3};
+  append_document(batch, before, 1);
+  const std::vector<TokenSpan> scored = {{1, 2}, {3, 5}};
+  append_document(batch, document, scored);
+  EXPECT_EQ(batch.ids, (Ids{1, 5, 6, 7, 8, 9}));
+  EXPECT_EQ(batch.rows, (Ids{0, 1, 3, 4}));
+  EXPECT_EQ(batch.targets, (Ids{2, 6, 8, 9}));
+  append_document(batch, before, std::vector<TokenSpan>{});
+  EXPECT_EQ(batch.rows.size(), 4u);
+  const std::vector<TokenSpan> first = {{0, 1}}, overlap = {{1, 3}, {2, 4}}, beyond = {{1, 7}};
+  for (const auto& bad : {first, overlap, beyond}) {
+    EXPECT_DEATH(append_document(batch, document, bad), "span.begin");
+  }
+}
+
 TEST(Packing, AFamilySharesItsPrompt) {
   PackedBatch batch;
   const Ids before = {1, 2}, prompt = {10, 11, 12};

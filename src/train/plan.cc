@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 
+#include "model/config.h"
+#include "train/lineage.h"
 #include "train/recipe_check.h"
+#include "train/run_models.h"
 
 namespace ponder {
 namespace {
@@ -37,19 +41,27 @@ double cache_bytes(const ModelShape& s, double tokens) {
   return kFloat * tokens * static_cast<double>(2 * s.layers * s.kv_heads * s.head_dim);
 }
 
+// Whether its problems come from a file instead of the task.
+bool asks_file(const Stage& stage) {
+  return !stage.data.empty() && (stage.kind == StageKind::kGrpo || stage.kind == StageKind::kEval);
+}
+
 // Mean prompt, and mean answer of a model that writes a line for each step, within the cap.
-double mean_prompt(const Recipe& recipe, int64_t ops_min, int64_t ops_max) {
+double mean_prompt(const Recipe& recipe, const Stage& stage, int64_t ops_min, int64_t ops_max) {
+  if (asks_file(stage)) return 122;  // the mean of the paper's mathematics
   const auto longest = static_cast<double>(prompt_tokens(recipe, ops_max));
   return recipe.task.name == "chain" ? longest - static_cast<double>(ops_max - ops_min) : longest;
 }
 
-double mean_answer(const Recipe& recipe, int64_t ops_min, int64_t ops_max, int64_t cap,
-                   const PlanOptions& options) {
+double mean_answer(const Recipe& recipe, const Stage& stage, int64_t ops_min, int64_t ops_max,
+                   int64_t cap, const PlanOptions& options) {
   const auto most = static_cast<double>(cap);
   if (options.answer_tokens > 0) return std::min(options.answer_tokens, most);
-  if (recipe.task.name != "chain") return most / 2;
+  if (recipe.task.name != "chain" || asks_file(stage)) return most / 2;
   const double ops = static_cast<double>(ops_min + ops_max) / 2;
-  const double per_line = recipe.tokenizer.numbers == "digits" ? 8 : 6;  // 37 + 8 = 45 ;
+  const double per_line = recipe.tokenizer.numbers == "digits" ? 8  // 3 7 + 8 = 4 5 ;
+                          : recipe.task.lexicons == "two"      ? 7  // the mean of 8 and 6
+                                                               : 6;      // 37 + 8 = 45 ;
   return std::min(per_line * ops + 8, most);
 }
 
@@ -60,16 +72,31 @@ double sampling_flops(const ModelShape& shape, double groups, double samples, do
          samples * answer * forward_flops(shape, prompt + answer / 2);
 }
 
+// Tokens of a stage's data: of a file as far as they are known, of an earlier stage (or the stage's own
+// teacher) as many as it may keep.
+double data_tokens(const Recipe& recipe, const Stage& stage, const PlanOptions& options) {
+  const std::optional<size_t> source =
+      find_stage(recipe, stage.kind == StageKind::kDistill ? stage.name : stage.data);
+  if (!source) return static_cast<double>(options.data_tokens);
+  const Stage& s = recipe.stages[*source];
+  const int64_t low = recipe.task.ops_min, high = recipe.task.ops_max;
+  return static_cast<double>(s.problems * s.keep) *
+         (mean_prompt(recipe, s, low, high) +
+          mean_answer(recipe, s, low, high, s.max_tokens, options));
+}
+
 void plan_supervised(const Recipe& recipe, const Stage& stage, const ModelShape& shape,
                      const PlanOptions& options, StagePlan& plan) {
   plan.tokens_per_update = stage.tokens_per_step;
   plan.trained_tokens =
-      static_cast<double>(stage.tokens > 0 ? stage.tokens : stage.epochs * options.data_tokens);
+      stage.tokens > 0 ? static_cast<double>(stage.tokens)
+                       : static_cast<double>(stage.epochs) * data_tokens(recipe, stage, options);
   plan.updates = static_cast<int64_t>(
       std::ceil(plan.trained_tokens / static_cast<double>(stage.tokens_per_step)));
   // Documents are short and masked from each other; half a document is the mean context.
-  const double document = mean_prompt(recipe, recipe.task.ops_min, recipe.task.ops_max) +
-                          mean_answer(recipe, recipe.task.ops_min, recipe.task.ops_max, 256, {});
+  const double document =
+      mean_prompt(recipe, stage, recipe.task.ops_min, recipe.task.ops_max) +
+      mean_answer(recipe, stage, recipe.task.ops_min, recipe.task.ops_max, 256, {});
   plan.flops += 3 * plan.trained_tokens * forward_flops(shape, document / 2);
 }
 
@@ -86,7 +113,7 @@ void plan_grpo(const Recipe& recipe, const Stage& stage, const ModelShape& shape
   plan.rollouts = rollouts(stage);
   plan.samples = plan.rollouts * plan.samples_per_rollout;
 
-  const double prompt = mean_prompt(recipe, recipe.task.ops_min, recipe.task.ops_max);
+  const double prompt = mean_prompt(recipe, stage, recipe.task.ops_min, recipe.task.ops_max);
   const double per_update =
       static_cast<double>(plan.samples_per_rollout) / static_cast<double>(plan.minibatches);
   const double trained = per_update * static_cast<double>(plan.updates);
@@ -99,8 +126,9 @@ void plan_grpo(const Recipe& recipe, const Stage& stage, const ModelShape& shape
     const int64_t end = i + 1 < stage.length_cap.size()
                             ? std::min(stage.length_cap[i + 1].from_step, stage.steps)
                             : stage.steps;
-    answer += mean_answer(recipe, recipe.task.ops_min, recipe.task.ops_max, cap.tokens, options) *
-              static_cast<double>(end - cap.from_step) / static_cast<double>(stage.steps);
+    answer +=
+        mean_answer(recipe, stage, recipe.task.ops_min, recipe.task.ops_max, cap.tokens, options) *
+        static_cast<double>(end - cap.from_step) / static_cast<double>(stage.steps);
     longest = std::max(longest, cap.tokens);
   }
   plan.answer_tokens = answer;
@@ -125,8 +153,8 @@ void plan_sampling(const Recipe& recipe, const Stage& stage, const ModelShape& s
   const bool eval = stage.kind == StageKind::kEval;
   const int64_t ops_min = eval ? stage.ops_min : recipe.task.ops_min;
   const int64_t ops_max = eval ? stage.ops_max : recipe.task.ops_max;
-  const double prompt = mean_prompt(recipe, ops_min, ops_max);
-  plan.answer_tokens = mean_answer(recipe, ops_min, ops_max, stage.max_tokens, options);
+  const double prompt = mean_prompt(recipe, stage, ops_min, ops_max);
+  plan.answer_tokens = mean_answer(recipe, stage, ops_min, ops_max, stage.max_tokens, options);
   plan.samples = stage.problems * stage.samples;
   plan.sampled_tokens = static_cast<double>(plan.samples) * plan.answer_tokens;
   plan.flops += sampling_flops(shape, static_cast<double>(stage.problems),
@@ -154,8 +182,7 @@ std::string duration(double seconds) {
 
 std::string stage_line(const StagePlan& plan) {
   std::string out = fmt::format("  {:<12} {:<9}", plan.name, stage_kind_name(plan.kind));
-  const bool trains = plan.kind != StageKind::kEval && plan.kind != StageKind::kReject;
-  if (trains && plan.updates == 0)
+  if (trains(plan.kind) && plan.updates == 0)
     return out + "epochs of a data file: unknown before it is read\n";
   if (plan.updates > 0) {
     out += fmt::format("{} updates x {} tokens", plan.updates, plan.tokens_per_update);
@@ -164,6 +191,7 @@ std::string stage_line(const StagePlan& plan) {
     out += fmt::format("{}{} answers of about {:.0f} tokens", plan.updates > 0 ? ", " : "",
                        plan.samples, plan.answer_tokens);
   }
+  if (plan.flops == 0) return out + "\n";  // of a model that is not there
   out += fmt::format("; {}, {}", amount(plan.flops, "FLOP"), amount(plan.memory_bytes, "B"));
   if (plan.seconds > 0) out += fmt::format(", about {}", duration(plan.seconds));
   return out + "\n";
@@ -197,17 +225,74 @@ double forward_flops(const ModelShape& s, double context) {
          4 * static_cast<double>(s.layers * s.heads * s.head_dim) * context;
 }
 
-Plan make_plan(const Recipe& recipe, const ModelShape& shape, const PlanOptions& options) {
-  Plan plan{.shape = shape, .parameters = parameter_count(shape), .stages = {}};
-  const auto parameters = static_cast<double>(plan.parameters);
+namespace {
+
+ModelShape shape_of(const Config& c) {
+  return {c.vocab_size,
+          c.hidden_size,
+          c.intermediate_size,
+          c.num_hidden_layers,
+          c.num_attention_heads,
+          c.num_key_value_heads,
+          c.head_dim,
+          c.tie_word_embeddings,
+          c.attention_bias,
+          c.qk_norm};
+}
+
+// Of the model whose answers a distill stage learns; null where nothing is known of it.
+const ModelShape* teacher_shape(const Recipe& recipe, size_t stage, const PlanShapes& shapes) {
+  const std::string& teacher = recipe.stages[stage].teacher;
+  if (names_weights(recipe, teacher)) {
+    return &shapes.models[weights_named(recipe, teacher).model];
+  }
+  const bool known = stage < shapes.teachers.size() && shapes.teachers[stage].layers > 0;
+  return known ? &shapes.teachers[stage] : nullptr;
+}
+
+}  // namespace
+
+Result<PlanShapes> plan_shapes(const Recipe& recipe) {
+  PlanShapes out;
+  for (size_t i = 0; i <= recipe.models.size(); ++i) {
+    const ModelSpec& spec = model_spec(recipe, i);
+    if (spec.path.empty()) {
+      out.models.push_back(shape_of(spec));
+      continue;
+    }
+    if (!std::filesystem::exists(spec.path)) {
+      out.models.emplace_back();
+      continue;
+    }
+    ASSIGN_OR_RETURN(const Config config, config_at(spec.path));
+    out.models.push_back(shape_of(config));
+  }
   for (const Stage& stage : recipe.stages) {
+    ModelShape& shape = out.teachers.emplace_back();
+    if (stage.teacher.empty() || names_weights(recipe, stage.teacher)) continue;
+    // A GGUF file's shape is not looked at: it is a plan.
+    const Result<Config> config = load_config(stage.teacher);
+    if (config.ok()) shape = shape_of(*config);
+  }
+  return out;
+}
+
+Plan make_plan(const Recipe& recipe, const PlanShapes& shapes, const PlanOptions& options) {
+  Plan plan;
+  plan.shapes = shapes.models;
+  for (const ModelShape& shape : shapes.models) {
+    plan.parameters = std::max(plan.parameters, parameter_count(shape));
+  }
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    const ModelShape& shape = shapes.models[weights_of(recipe, i).model];
+    const auto parameters = static_cast<double>(parameter_count(shape));
     StagePlan& out = plan.stages.emplace_back();
     out.name = stage.name;
     out.kind = stage.kind;
-    const bool trains = stage.kind != StageKind::kEval && stage.kind != StageKind::kReject;
     // Weights; with them the gradient and AdamW's two moments.
-    out.memory_bytes = kFloat * parameters * (trains ? 4 : 1);
-    if (trains)
+    out.memory_bytes = kFloat * parameters * (trains(stage.kind) ? 4 : 1);
+    if (trains(stage.kind))
       out.memory_bytes += activation_bytes(shape, static_cast<double>(stage.micro_tokens));
     switch (stage.kind) {
       case StageKind::kPretrain:
@@ -215,7 +300,10 @@ Plan make_plan(const Recipe& recipe, const ModelShape& shape, const PlanOptions&
         plan_supervised(recipe, stage, shape, options, out);
         break;
       case StageKind::kDistill:
-        plan_sampling(recipe, stage, shape, options, out);
+        if (const ModelShape* teacher = teacher_shape(recipe, i, shapes)) {
+          plan_sampling(recipe, stage, *teacher, options, out);
+          out.memory_bytes += kFloat * static_cast<double>(parameter_count(*teacher));
+        }
         plan_supervised(recipe, stage, shape, options, out);
         break;
       case StageKind::kGrpo:
@@ -245,17 +333,28 @@ std::string batch_algebra(const StagePlan& plan) {
 }
 
 std::string plan_text(const Recipe& recipe, const Plan& plan) {
-  const ModelShape& s = plan.shape;
-  std::string out = fmt::format(
-      "{}: {} parameters ({} layers of {}, feed-forward {}, {} heads of {}, vocabulary {})\n",
-      recipe.name, amount(static_cast<double>(plan.parameters), ""), s.layers, s.hidden_size,
-      s.intermediate_size, s.heads, s.head_dim, s.vocab_size);
+  std::string out;
+  for (size_t i = 0; i < plan.shapes.size(); ++i) {
+    const ModelShape& s = plan.shapes[i];
+    if (s.layers == 0) {
+      out += fmt::format("{}: {} is not there: its size, work and memory are unknown\n",
+                         i == 0 ? recipe.name : "  " + model_name(recipe, i),
+                         model_spec(recipe, i).path);
+      continue;
+    }
+    out += fmt::format(
+        "{}: {} parameters ({} layers of {}, feed-forward {}, {} heads of {}, vocabulary {})\n",
+        i == 0 ? recipe.name : "  " + model_name(recipe, i),
+        amount(static_cast<double>(parameter_count(s)), ""), s.layers, s.hidden_size,
+        s.intermediate_size, s.heads, s.head_dim, s.vocab_size);
+  }
   for (const StagePlan& stage : plan.stages) {
     out += stage_line(stage);
     if (stage.kind == StageKind::kGrpo) {
       out += fmt::format("  {:<12} {:<9}{}\n", "", "", batch_algebra(stage));
     }
   }
+  if (plan.flops == 0) return out;
   out += fmt::format("  in all: {}, {} of memory at most", amount(plan.flops, "FLOP"),
                      amount(plan.memory_bytes, "B"));
   if (plan.seconds > 0) out += fmt::format(", about {}", duration(plan.seconds));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/status.h"
 #include "train/recipe.h"
 
 namespace ponder {
@@ -27,6 +28,16 @@ struct ModelShape {
 // The shape of a recipe's new model (model.path empty).
 ModelShape shape_of(const ModelSpec& model);
 
+// All models that a recipe speaks of.
+struct PlanShapes {
+  std::vector<ModelShape> models;  // [model], then the [models.NAME] in order
+  std::vector<ModelShape>
+      teachers;  // by stage: of one that is a path; empty, or without layers: none
+};
+
+// Read from the folders of those that have one. Errors name the path.
+Result<PlanShapes> plan_shapes(const Recipe& recipe);
+
 int64_t parameter_count(const ModelShape& shape);
 
 // Floating-point operations (a multiply-add is two) of one token's forward pass with `context`
@@ -38,7 +49,8 @@ double forward_flops(const ModelShape& shape, double context);
 struct PlanOptions {
   double gflops = 0;         // rate expected of the machine, 10^9 operations a second; 0: no times
   double answer_tokens = 0;  // mean length of sampled answers; 0: a guess from the task and the cap
-  int64_t data_tokens = 0;   // tokens of a data file, for stages that count epochs; 0: unknown
+  int64_t data_tokens = 0;  // tokens of a data file, for stages that count epochs; 0: unknown. What
+                            // an earlier stage keeps is taken at its most
 };
 
 struct StagePlan {
@@ -65,17 +77,16 @@ struct StagePlan {
 };
 
 struct Plan {
-  ModelShape shape;
-  int64_t parameters = 0;
+  std::vector<ModelShape> shapes;  // of the recipe's models
+  int64_t parameters = 0;          // of the largest
   std::vector<StagePlan> stages;
   double flops = 0;
   double memory_bytes = 0;  // the largest stage's
   double seconds = 0;
 };
 
-// `shape` is that of the recipe's model: shape_of(recipe.model), or read from its folder. The
-// recipe is a parsed one.
-Plan make_plan(const Recipe& recipe, const ModelShape& shape, const PlanOptions& options = {});
+// The recipe is a parsed one.
+Plan make_plan(const Recipe& recipe, const PlanShapes& shapes, const PlanOptions& options = {});
 
 // The plan as lines for a terminal, ending in a line break.
 std::string plan_text(const Recipe& recipe, const Plan& plan);

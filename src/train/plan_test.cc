@@ -48,7 +48,7 @@ TEST(Plan, BatchAlgebraOfThePaper) {
   const Recipe recipe = recipe_of(
       "[[stage]]\nkind='grpo'\nname='z'\nsteps=10400\nprompts_per_rollout=512\ngroup=16\n"
       "minibatches_per_rollout=16\n");
-  const Plan plan = make_plan(recipe, shape_of(recipe.model));
+  const Plan plan = make_plan(recipe, {{shape_of(recipe.model)}, {}});
   const StagePlan& z = plan.stages[0];
   EXPECT_EQ(z.samples_per_rollout, 8192);
   EXPECT_EQ(z.updates_per_rollout, 16);
@@ -69,7 +69,7 @@ TEST(Plan, TokensMemoryAndTime) {
       "length_cap=[{from_step=0,tokens=20},{from_step=60,tokens=40}]\n";
   const Recipe recipe = recipe_of(text);
   const ModelShape shape = shape_of(recipe.model);
-  const Plan plan = make_plan(recipe, shape, {.gflops = 100, .answer_tokens = 30});
+  const Plan plan = make_plan(recipe, {{shape}, {}}, {.gflops = 100, .answer_tokens = 30});
   EXPECT_EQ(plan.stages[0].updates, 1001);
   EXPECT_DOUBLE_EQ(plan.stages[0].trained_tokens, 1000001);
   EXPECT_DOUBLE_EQ(plan.stages[1].answer_tokens,
@@ -78,24 +78,52 @@ TEST(Plan, TokensMemoryAndTime) {
   EXPECT_DOUBLE_EQ(plan.seconds, plan.flops / 1e11);
   EXPECT_GT(plan.stages[0].flops, 6.0 * 1e6 * 2.7e6);
   EXPECT_GT(plan.stages[0].memory_bytes, 16.0 * static_cast<double>(plan.parameters));
-  EXPECT_EQ(make_plan(recipe, shape).seconds, 0);
+  EXPECT_EQ(make_plan(recipe, {{shape}, {}}).seconds, 0);
 
   Recipe with_reference = recipe;
   with_reference.stages[1].beta = 0.1;
-  const Plan more = make_plan(with_reference, shape, {.gflops = 100, .answer_tokens = 30});
+  const Plan more = make_plan(with_reference, {{shape}, {}}, {.gflops = 100, .answer_tokens = 30});
   EXPECT_GT(more.stages[1].flops, plan.stages[1].flops);
   EXPECT_GT(more.stages[1].memory_bytes, plan.stages[1].memory_bytes);
+}
+
+TEST(Plan, EachStageIsCountedOnItsOwnModel) {
+  const Recipe recipe = recipe_of(
+      "[models.student]\nhidden_size=64\nnum_attention_heads=2\nnum_hidden_layers=2\n"
+      "[[stage]]\nkind='pretrain'\nname='b'\n"
+      "[[stage]]\nkind='reject'\nname='r'\nproblems=100\nsamples=8\nkeep=3\n"
+      "[[stage]]\nkind='sft'\nname='f'\nfrom='b'\ndata='r'\nepochs=2\n"
+      "[[stage]]\nkind='pretrain'\nname='sb'\nfrom='student'\n"
+      "[[stage]]\nkind='distill'\nname='d'\nteacher='f'\nproblems=100\nsamples=8\nkeep=3\n");
+  const PlanShapes shapes = std::move(plan_shapes(recipe)).value();
+  ASSERT_EQ(shapes.models.size(), 2u);
+  const Plan plan = make_plan(recipe, shapes, {.answer_tokens = 30});
+  const StagePlan &base = plan.stages[0], &reject = plan.stages[1], &sft = plan.stages[2],
+                  &small_base = plan.stages[3], &distill = plan.stages[4];
+  EXPECT_EQ(plan.parameters, parameter_count(shapes.models[0]));
+  EXPECT_LT(small_base.flops, base.flops / 10);
+  EXPECT_EQ(reject.samples, 800);
+  EXPECT_EQ(reject.updates, 0);
+  // What is kept at most: prompts of 15 tokens in the mean, and answers.
+  EXPECT_DOUBLE_EQ(sft.trained_tokens, 2 * 300 * (15 + 30.0));
+  EXPECT_DOUBLE_EQ(distill.trained_tokens, sft.trained_tokens);
+  // The teacher's answers, and the student's training.
+  EXPECT_GT(distill.flops, reject.flops);
+  EXPECT_LT(distill.flops, reject.flops + sft.flops);
+  const std::string text = plan_text(recipe, plan);
+  EXPECT_NE(text.find("  models.student: "), std::string::npos) << text;
+  EXPECT_NE(text.find("800 answers"), std::string::npos) << text;
 }
 
 TEST(Plan, TextHasALinePerStageAndTheSum) {
   const Recipe recipe = recipe_of(
       "[[stage]]\nkind='sft'\nname='s'\ndata='x.jsonl'\n[[stage]]\nkind='eval'\nname='e'\n");
   const std::string text =
-      plan_text(recipe, make_plan(recipe, shape_of(recipe.model), {.gflops = 50}));
+      plan_text(recipe, make_plan(recipe, {{shape_of(recipe.model)}, {}}, {.gflops = 50}));
   EXPECT_NE(text.find("epochs of a data file"), std::string::npos) << text;
   EXPECT_NE(text.find("4000 answers"), std::string::npos) << text;
   EXPECT_NE(text.find("in all: "), std::string::npos) << text;
-  const Plan known = make_plan(recipe, shape_of(recipe.model), {.data_tokens = 10000});
+  const Plan known = make_plan(recipe, {{shape_of(recipe.model)}, {}}, {.data_tokens = 10000});
   EXPECT_EQ(known.stages[0].updates, 10);  // two epochs in steps of 2048
 }
 

@@ -28,6 +28,7 @@
 
 #include "core/file.h"
 #include "train/recipe_check.h"
+#include "train/recipe_paths.h"
 #include "train/recipe_schema.h"
 
 namespace ponder {
@@ -38,6 +39,7 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxStages = 64;
 constexpr size_t kMaxString = 4096;
 constexpr size_t kMaxList = 64;
+constexpr int64_t kMaxFromStep = 1'000'000'000;
 // The parser nests values at most 256 deep, but dotted keys without a limit: with this one a
 // hostile file cannot build a tree too deep to be freed.
 constexpr int kMaxDots = 32;
@@ -212,13 +214,29 @@ bool store(const KeyRow& row, const toml::node& node, std::vector<LengthCap>* ou
     if (from_step == nullptr || length == nullptr || !read_integer(*from_step, &cap.from_step) ||
         !read_integer(*length, &cap.tokens) || cap.tokens < 1 ||
         !in_range(row, static_cast<double>(cap.tokens)) || cap.from_step < 0 ||
-        cap.from_step > int64_t{1'000'000'000}) {
+        cap.from_step > kMaxFromStep) {
       return false;
     }
     caps.push_back(cap);
   }
   *out = std::move(caps);
   return true;
+}
+
+// A weight, or a table that also says for which updates.
+bool read_reward(const KeyRow& row, const toml::node& node, RewardWeight& out) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return store(row, node, &out.weight);
+  size_t known = 0;
+  for (const auto& [key, step] :
+       {std::pair{"from_step", &out.from_step}, std::pair{"until_step", &out.until_step}}) {
+    const toml::node* value = table->get(key);
+    if (value == nullptr) continue;
+    if (!read_integer(*value, step) || *step < 0 || *step > kMaxFromStep) return false;
+    ++known;
+  }
+  const toml::node* weight = table->get("weight");
+  return weight != nullptr && store(row, *weight, &out.weight) && table->size() == known + 1;
 }
 
 bool store(const KeyRow& row, const toml::node& node, std::vector<RewardWeight>* out) {
@@ -228,9 +246,9 @@ bool store(const KeyRow& row, const toml::node& node, std::vector<RewardWeight>*
   for (std::string_view name : split_words(row.choices)) {  // in the table's order, not the file's
     const toml::node* value = table->get(name);
     if (value == nullptr) continue;
-    double weight = 0;
-    if (!store(row, *value, &weight)) return false;
-    weights.push_back({std::string(name), weight});
+    RewardWeight reward{std::string(name)};
+    if (!read_reward(row, *value, reward)) return false;
+    weights.push_back(std::move(reward));
   }
   if (weights.size() != table->size()) return false;  // a name that is no reward
   *out = std::move(weights);
@@ -279,6 +297,7 @@ class Parser {
          {Section::kModel, Section::kTokenizer, Section::kTask, Section::kCorpus}) {
       const toml::table* table = document_[section_name(section)].as_table();
       RETURN_IF_ERROR(read_section(section, table == nullptr ? empty : *table, 0, none));
+      if (section == Section::kModel) RETURN_IF_ERROR(read_models());
     }
     if (const toml::array* stages = document_["stage"].as_array()) {
       for (size_t i = 0; i < stages->size(); ++i) {
@@ -288,11 +307,11 @@ class Parser {
       }
     }
     resolve_recipe(recipe_);
-    RETURN_IF_ERROR(
-        check_recipe(recipe_, [this](Section section, size_t stage, std::string_view key) {
-          return position(section, stage, key);
-        }));
-    RETURN_IF_ERROR(resolve_paths());
+    const auto where = [this](Section section, size_t stage, std::string_view key) {
+      return position(section, stage, key);
+    };
+    RETURN_IF_ERROR(check_recipe(recipe_, where));
+    RETURN_IF_ERROR(resolve_paths(recipe_, options_, where));
     return std::move(recipe_);
   }
 
@@ -308,6 +327,10 @@ class Parser {
   // stage.key as errors and --set name it; a stage that has no name yet goes by its number.
   std::string dotted(Section section, size_t stage, std::string_view key) const {
     if (section == Section::kTop) return std::string(key);
+    if (section == Section::kModel && stage > 0) {
+      return fmt::format("models.{}{}{}", recipe_.models[stage - 1].name, key.empty() ? "" : ".",
+                         key);
+    }
     if (section != Section::kStage) return fmt::format("{}.{}", section_name(section), key);
     const bool named = stage < recipe_.stages.size() && !recipe_.stages[stage].name.empty();
     return fmt::format(
@@ -332,7 +355,8 @@ class Parser {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) return bad("stage.key=value");
     const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
-    const size_t dot = path.find('.');
+    size_t dot = path.find('.');
+    if (path.starts_with("models.")) dot = path.find('.', 7);
     const std::string target = dot == std::string::npos ? "" : path.substr(0, dot);
     const std::string key = dot == std::string::npos ? path : path.substr(dot + 1);
 
@@ -343,8 +367,8 @@ class Parser {
       table = find_table(target, &section, &stage);
       if (table == nullptr) {
         return bad(
-            fmt::format("model, tokenizer, task, corpus or the name of a stage before the "
-                        "dot, got \"{}\"",
+            fmt::format("model, models.NAME, tokenizer, task, corpus or the name of a stage before "
+                        "the dot, got \"{}\"",
                         shortened(target)));
       }
     }
@@ -364,6 +388,17 @@ class Parser {
       *section = candidate;
       if (!document_.contains(target)) document_.insert(target, toml::table{});
       return document_[target].as_table();
+    }
+    if (toml::table* models = document_["models"].as_table();
+        models != nullptr && target.starts_with("models.")) {
+      size_t number = 0;  // in the table's order, as read_models() counts
+      for (auto&& [name, node] : *models) {
+        ++number;
+        if (target.substr(7) != name.str()) continue;
+        *section = Section::kModel;
+        *stage = number;
+        return node.as_table();
+      }
     }
     toml::array* stages = document_["stage"].as_array();
     for (size_t i = 0; stages != nullptr && i < stages->size(); ++i) {
@@ -392,6 +427,15 @@ class Parser {
         }
         continue;
       }
+      if (key.str() == "models") {
+        const toml::table* models = node.as_table();
+        if (models == nullptr || models->size() > kMaxList) {
+          return invalid(one_line(
+              fmt::format("{}: models: expected at most {} tables written [models.NAME], got {}",
+                          where, kMaxList, models == nullptr ? describe(node) : "more")));
+        }
+        continue;
+      }
       for (Section section :
            {Section::kModel, Section::kTokenizer, Section::kTask, Section::kCorpus}) {
         if (key.str() != section_name(section)) continue;
@@ -407,10 +451,34 @@ class Parser {
 
   bool is_table_of_document(Section section, std::string_view key) const {
     if (section != Section::kTop) return false;
+    if (key == "models") return true;
     for (int i = 1; i < kSections; ++i) {
       if (key == section_name(static_cast<Section>(i))) return true;
     }
     return false;
+  }
+
+  // The tables [models.NAME]: each is read where [model] lies, and then put into the list.
+  Status read_models() {
+    const toml::table* models = document_["models"].as_table();
+    if (models == nullptr) return {};
+    const ModelSpec own = std::exchange(recipe_.model, {});
+    for (auto&& [name, node] : *models) {
+      const std::string where = at(node.source().begin);
+      const toml::table* table = node.as_table();
+      if (table == nullptr) {
+        return invalid(one_line(fmt::format("{}: models.{}: expected a table, got {}", where,
+                                            shortened(name.str()), describe(node))));
+      }
+      Stage none;
+      recipe_.models.push_back({std::string(name.str()), {}});
+      positions_[slot_name(Section::kModel, recipe_.models.size(), "")] = where;
+      recipe_.model = {};
+      RETURN_IF_ERROR(read_section(Section::kModel, *table, recipe_.models.size(), none));
+      recipe_.models.back().spec = std::move(recipe_.model);
+    }
+    recipe_.model = own;
+    return {};
   }
 
   // Reads the keys that decide which others there are, then fills in the defaults of these, then
@@ -468,6 +536,7 @@ class Parser {
     for (int i = 1; section == Section::kTop && i < kSections; ++i) {
       words.push_back(section_name(static_cast<Section>(i)));
     }
+    if (section == Section::kTop) words.push_back("models");
     std::string hint;
     if (find_key(section, kAnyVariant, key.str()) != nullptr) {
       hint = section == Section::kStage   ? "; it belongs to stages of another kind"
@@ -478,40 +547,6 @@ class Parser {
     }
     return invalid(
         one_line(fmt::format("{}: expected a known key, got an unknown one{}", where, hint)));
-  }
-
-  // Makes relative paths absolute from base_dir, and requires the files to be there.
-  Status resolve_paths() {
-    if (options_.base_dir.empty()) return {};
-    RETURN_IF_ERROR(resolve_path(Section::kModel, 0, "path", recipe_.model.path, true));
-    for (size_t i = 0; i < recipe_.stages.size(); ++i) {
-      Stage& stage = recipe_.stages[i];
-      RETURN_IF_ERROR(resolve_path(Section::kStage, i, "teacher", stage.teacher, true));
-      const bool from_stage =
-          std::any_of(recipe_.stages.begin(), recipe_.stages.end(),
-                      [&](const Stage& other) { return other.name == stage.data; });
-      if (!from_stage) {
-        RETURN_IF_ERROR(resolve_path(Section::kStage, i, "data", stage.data, false));
-      }
-    }
-    return {};
-  }
-
-  Status resolve_path(Section section, size_t stage, std::string_view key, std::string& path,
-                      bool folder) const {
-    if (path.empty()) return {};
-    std::error_code error;
-    const fs::path full =
-        fs::absolute(fs::path(options_.base_dir) / path, error).lexically_normal();
-    const bool there =
-        !error && (folder ? fs::is_directory(full, error) : fs::is_regular_file(full, error));
-    if (!there) {
-      return not_found(
-          fmt::format("{}: expected {}, got {}, which is not there", position(section, stage, key),
-                      folder ? "a Hugging Face folder" : "a jsonl file", full.string()));
-    }
-    path = full.string();
-    return {};
   }
 
   const RecipeOptions& options_;
@@ -527,10 +562,12 @@ Result<Recipe> parse_recipe(std::string_view text, const RecipeOptions& options)
   return Parser(options).parse(text);
 }
 
-Result<Recipe> load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+Result<Recipe> load_recipe(const std::string& path, const std::vector<std::string>& overrides,
+                           bool files_must_exist) {
   ASSIGN_OR_RETURN(const std::string text, read_file(path, kMaxRecipeBytes));
   const fs::path folder = fs::path(path).parent_path();
-  return parse_recipe(text, {path, overrides, folder.empty() ? "." : folder.string()});
+  return parse_recipe(text,
+                      {path, overrides, folder.empty() ? "." : folder.string(), files_must_exist});
 }
 
 Stage default_stage(StageKind kind) {

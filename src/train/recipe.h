@@ -24,9 +24,12 @@ struct LengthCap {
   bool operator==(const LengthCap&) const = default;
 };
 
+// Counts in the policy updates from_step (counted from 0) to until_step - 1.
 struct RewardWeight {
   std::string name;
   double weight = 0;
+  int64_t from_step = 0;
+  int64_t until_step = 0;  // 0: to the end
   bool operator==(const RewardWeight&) const = default;
 };
 
@@ -50,9 +53,19 @@ struct ModelSpec {
   bool operator==(const ModelSpec&) const = default;
 };
 
-struct TokenizerSpec {
-  std::string numbers;  // whole, digits
-  bool operator==(const TokenizerSpec&) const = default;
+// A further model of the recipe, [models.NAME]: a student, a reward model's body, ...
+struct NamedModel {
+  std::string name;
+  ModelSpec spec;
+  bool operator==(const NamedModel&) const = default;
+};
+
+struct RecipeTokenizer {
+  std::string kind;        // symbols, bpe
+  std::string numbers;     // symbols: whole, digits
+  int64_t vocab_size = 0;  // bpe
+  int64_t train_documents = 0;
+  bool operator==(const RecipeTokenizer&) const = default;
 };
 
 struct TaskSpec {
@@ -60,9 +73,13 @@ struct TaskSpec {
   int64_t modulo = 0;   // chain
   int64_t ops_min = 0;  // chain
   int64_t ops_max = 0;
-  int64_t numbers = 0;  // countdown
+  std::string lexicons;  // chain: digits, two
+  int64_t numbers = 0;   // countdown
   int64_t max_number = 0;
   int64_t target_max = 0;
+  std::string families;  // reasoner
+  std::string languages;
+  int64_t longer = 0;
   bool operator==(const TaskSpec&) const = default;
 };
 
@@ -77,7 +94,9 @@ struct CorpusSpec {
   double search = 0;       // countdown
   double check_errors = 0;
   double messy = 0;
+  double mixed = 0;  // chain with two lexicons
   int64_t search_lines = 0;
+  double earlier = 0;  // reasoner
   bool operator==(const CorpusSpec&) const = default;
 };
 
@@ -86,14 +105,20 @@ struct CorpusSpec {
 struct Stage {
   StageKind kind = StageKind::kPretrain;
   std::string name;
+  // Whose weights the stage begins with or looks at: an earlier stage that trains, "model" or a
+  // [models.NAME] (their own weights); empty: what the newest stage that trains left.
+  std::string from;
+  bool keep_model = false;  // keep what the stage leaves as stages/NAME, though no stage names it
 
   // Data and its amount (pretrain, sft, distill).
-  std::string data;     // jsonl file, or the name of an earlier reject stage; empty: the corpus
-  std::string teacher;  // distill: Hugging Face folder
+  std::string data;     // jsonl file, or an earlier reject or distill stage; empty: the corpus
+                        // (grpo, eval: a jsonl file of problems; empty: the task's)
+  std::string teacher;  // distill: earlier stage, [models.NAME], Hugging Face folder or GGUF file
   int64_t tokens = 0;   // 0: `epochs` passes over the data
   int64_t epochs = 0;
   int64_t tokens_per_step = 0;
-  bool mask_prompt = false;
+  std::string mask;       // completion, all_assistant, none
+  std::string long_rows;  // of a data file: refuse, skip
   double label_smoothing = 0;
   double z_loss = 0;
   double balance_alpha = 0;
@@ -154,11 +179,23 @@ struct Stage {
   int64_t problems = 0;
   int64_t samples = 0;
   int64_t max_tokens = 0;
-  std::string split;    // train dev test
+  std::string split;    // train dev test (reject, distill: train dev)
   int64_t ops_min = 0;  // eval of a chain task; 0: the task's
   int64_t ops_max = 0;
+  std::string families;  // eval of a reasoner task; empty: the task's
+  std::string languages;
+  int64_t longer = 0;
   std::vector<int64_t> ks;  // eval: pass@k and cons@k, each at most `samples`
   int64_t keep = 0;         // reject, distill: answers kept per problem at most
+
+  // What is kept beside being right (reject, distill).
+  bool well_formed = false;
+  bool readable = false;
+  int64_t repetition_ngram = 0;
+  double max_repetition = 0;  // share of the answer's n-grams that were there before
+  double min_language = 0;    // share of the answer in the question's language
+  int64_t min_length = 0;     // tokens
+  int64_t max_length = 0;     // 0: any
 
   bool operator==(const Stage&) const = default;
 };
@@ -168,7 +205,8 @@ struct Recipe {
   int64_t seed = 0;
   int64_t threads = 0;  // 0: all
   ModelSpec model;
-  TokenizerSpec tokenizer;
+  std::vector<NamedModel> models;
+  RecipeTokenizer tokenizer;
   TaskSpec task;
   CorpusSpec corpus;
   std::vector<Stage> stages;
@@ -180,6 +218,7 @@ struct RecipeOptions {
   std::vector<std::string> overrides;  // "stage.key=value", applied over the file in order
   std::string base_dir;  // relative paths are taken from here and must exist; empty: paths stay as
                          // written, unchecked
+  bool files_must_exist = true;
 };
 
 // The largest recipe file that is read.
@@ -193,7 +232,9 @@ Result<Recipe> parse_recipe(std::string_view text, const RecipeOptions& options 
 
 // parse_recipe on a file. Relative paths in it (model.path, data, teacher) are taken from the
 // file's folder.
-Result<Recipe> load_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
+// For a plan the files need not be there.
+Result<Recipe> load_recipe(const std::string& path, const std::vector<std::string>& overrides = {},
+                           bool files_must_exist = true);
 
 // The recipe as TOML with every default written out; parse_recipe of it gives an equal Recipe.
 std::string recipe_to_toml(const Recipe& recipe);
@@ -205,6 +246,9 @@ Stage default_stage(StageKind kind);
 // part).
 int64_t updates_per_rollout(const Stage& grpo);
 int64_t rollouts(const Stage& grpo);
+
+// Whether a reward counts at policy update `step`.
+bool is_in_force(const RewardWeight& reward, int64_t step);
 
 // The length cap in force at policy update `step` of a grpo stage.
 int64_t length_cap_at(const Stage& grpo, int64_t step);

@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/problem_file.h"
+#include "eval/rewards.h"
+#include "train/lineage.h"
+
 namespace ponder {
 namespace {
 
@@ -21,7 +25,7 @@ class Checker {
       : recipe_(recipe), position_(position) {}
 
   Status run() const {
-    RETURN_IF_ERROR(check_model());
+    for (size_t i = 0; i <= recipe_.models.size(); ++i) RETURN_IF_ERROR(check_model(i));
     RETURN_IF_ERROR(check_task());
     if (recipe_.stages.empty()) {
       return error(Section::kTop, 0, "stage", "at least one [[stage]]", "none");
@@ -29,6 +33,7 @@ class Checker {
     for (size_t i = 0; i < recipe_.stages.size(); ++i) {
       const Stage& stage = recipe_.stages[i];
       RETURN_IF_ERROR(check_name(i));
+      RETURN_IF_ERROR(check_weights(i, "from", stage.from));
       switch (stage.kind) {
         case StageKind::kPretrain:
         case StageKind::kSft:
@@ -38,6 +43,7 @@ class Checker {
         case StageKind::kDistill:
           RETURN_IF_ERROR(check_optimizer(i));
           RETURN_IF_ERROR(check_amount(i));
+          RETURN_IF_ERROR(check_weights(i, "teacher", stage.teacher));
           RETURN_IF_ERROR(check_sampling(i));
           break;
         case StageKind::kGrpo:
@@ -64,12 +70,34 @@ class Checker {
     return error(Section::kStage, i, key, expected, fmt::format("{}", got));
   }
 
-  Status check_model() const {
-    const ModelSpec& model = recipe_.model;
-    if (!model.path.empty()) return {};
+  static bool is_plain(std::string_view name) {
+    return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '_' || c == '-';
+    });
+  }
+
+  static bool is_table(std::string_view name) {
+    if (name == "models") return true;
+    for (int section = 0; section < kSections; ++section) {
+      if (name == section_name(static_cast<Section>(section))) return true;
+    }
+    return false;
+  }
+
+  Status check_model(size_t number) const {
+    const ModelSpec& model = model_spec(recipe_, number);
     const auto bad = [&](std::string_view key, std::string_view expected, auto got) {
-      return error(Section::kModel, 0, key, expected, fmt::format("{}", got));
+      return error(Section::kModel, number, key, expected, fmt::format("{}", got));
     };
+    if (number > 0) {
+      const std::string& name = recipe_.models[number - 1].name;
+      if (!is_plain(name) || is_table(name)) {
+        return bad("", "a name of 1 to 64 letters, digits, _ or - that is not a table's",
+                   fmt::format("\"{}\"", name));
+      }
+    }
+    if (!model.path.empty()) return {};
     if (model.head_dim == 0) {  // resolve_recipe found no whole width
       return bad("num_attention_heads",
                  fmt::format("a divisor of hidden_size = {} (or a head_dim)", model.hidden_size),
@@ -93,6 +121,15 @@ class Checker {
       return error(Section::kTask, 0, "ops_min", fmt::format("at most ops_max = {}", task.ops_max),
                    fmt::format("{}", task.ops_min));
     }
+    if (task.lexicons == "two" && task.modulo > 97) {
+      return error(Section::kTask, 0, "modulo", "at most 97 with two lexicons",
+                   fmt::format("{}", task.modulo));
+    }
+    if (task.name == "reasoner") {
+      const Status valid = validate(reasoner_params(task, Stage()));
+      if (valid.ok()) return {};
+      return error(Section::kTask, 0, "families", "a valid choice", valid.message());
+    }
     const double sum = task.name == "chain"
                            ? corpus.direct + corpus.skip2 + corpus.full + corpus.check
                            : corpus.direct + corpus.search;
@@ -108,23 +145,31 @@ class Checker {
 
   Status check_name(size_t i) const {
     const std::string& name = recipe_.stages[i].name;
-    const bool plain =
-        !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 c == '_' || c == '-';
-        });
-    if (!plain) {
+    if (!is_plain(name)) {
       return stage_error(i, "name", "1 to 64 letters, digits, _ or -", fmt::format("\"{}\"", name));
     }
-    for (int section = 0; section < kSections; ++section) {
-      if (name == section_name(static_cast<Section>(section))) {
-        return stage_error(i, "name", "a name that is not a table of the recipe", name);
-      }
+    if (is_table(name) || find_model(recipe_, name)) {
+      return stage_error(i, "name", "a name that is not a table of the recipe", name);
     }
     for (size_t j = 0; j < i; ++j) {
       if (recipe_.stages[j].name == name) {
         return stage_error(i, "name", "a name that no other stage has", name);
       }
+    }
+    return {};
+  }
+
+  // `key` names weights that are there when stage i begins; a teacher may also be a path.
+  Status check_weights(size_t i, std::string_view key, const std::string& name) const {
+    const std::optional<size_t> stage = find_stage(recipe_, name);
+    if (stage && (*stage >= i || !trains(recipe_.stages[*stage].kind))) {
+      return stage_error(
+          i, key, "an earlier stage that trains, or a model of the recipe",
+          fmt::format("the {} stage {}", stage_kind_name(recipe_.stages[*stage].kind), name));
+    }
+    if (key == "from" && !name.empty() && !names_weights(recipe_, name)) {
+      return stage_error(i, key, "an earlier stage that trains, or a model of the recipe",
+                         fmt::format("\"{}\", which is neither", name));
     }
     return {};
   }
@@ -158,29 +203,64 @@ class Checker {
     if (stage.data.empty() && stage.tokens == 0) {
       return stage_error(i, "tokens", "the number of corpus tokens, or a data file for epochs", 0);
     }
-    for (size_t j = 0; j < recipe_.stages.size(); ++j) {
-      if (recipe_.stages[j].name != stage.data) continue;
-      if (j >= i || recipe_.stages[j].kind != StageKind::kReject) {
-        return stage_error(
-            i, "data", "a jsonl file or an earlier reject stage",
-            fmt::format("the {} stage {}", stage_kind_name(recipe_.stages[j].kind), stage.data));
+    if (const std::optional<size_t> source = find_stage(recipe_, stage.data)) {
+      const StageKind kind = recipe_.stages[*source].kind;
+      if (*source >= i || (kind != StageKind::kReject && kind != StageKind::kDistill)) {
+        return stage_error(i, "data", "a jsonl file or an earlier reject or distill stage",
+                           fmt::format("the {} stage {}", stage_kind_name(kind), stage.data));
       }
     }
     return check_amount(i);
   }
 
-  // Whether a prompt with an answer of `tokens` fits the positions of a new model.
+  // Whether a prompt with an answer of `tokens` fits the positions of the stage's model, if it is a
+  // new one.
   Status check_length(size_t i, std::string_view key, int64_t tokens, int64_t ops_max) const {
-    if (!recipe_.model.path.empty()) return {};  // its config and tokenizer decide
+    const ModelSpec& model = model_spec(recipe_, weights_of(recipe_, i).model);
+    if (!model.path.empty()) return {};              // its config and tokenizer decide
+    if (!recipe_.stages[i].data.empty()) return {};  // as do the file's prompts
     const int64_t prompt = prompt_tokens(recipe_, ops_max);
-    const int64_t room = recipe_.model.max_position_embeddings - prompt;
+    const int64_t room = model.max_position_embeddings - prompt;
     if (tokens <= room) return {};
     return stage_error(
         i, key,
         fmt::format("at most {} tokens (max_position_embeddings = {} less a prompt "
                     "of {})",
-                    std::max<int64_t>(room, 0), recipe_.model.max_position_embeddings, prompt),
+                    std::max<int64_t>(room, 0), model.max_position_embeddings, prompt),
         tokens);
+  }
+
+  Status check_rewards(size_t i) const {
+    const Stage& stage = recipe_.stages[i];
+    std::vector<int64_t> changes = {0};
+    for (const RewardWeight& r : stage.rewards) {
+      const Reward* reward = find_reward(r.name);
+      PONDER_CHECK(reward != nullptr, r.name);
+      const bool file = !stage.data.empty();
+      const Task* task = file ? &verified_task() : find_task(recipe_.task.name);
+      const bool digits = !file && r.name == "language" && recipe_.task.lexicons == "digits";
+      if (task != nullptr && (digits || (reward->fits != nullptr && !reward->fits(*task)))) {
+        return stage_error(i, "rewards",
+                           digits ? "task.lexicons = \"two\" with the reward language"
+                                  : fmt::format("rewards that the task {} can give", task->name),
+                           r.name);
+      }
+      if (r.until_step != 0 && r.until_step <= r.from_step) {
+        return stage_error(i, "rewards",
+                           fmt::format("{}.until_step above from_step = {}", r.name, r.from_step),
+                           r.until_step);
+      }
+      changes.push_back(r.until_step);
+    }
+    for (const int64_t step : changes) {
+      const bool any = std::any_of(stage.rewards.begin(), stage.rewards.end(),
+                                   [step](const RewardWeight& r) { return is_in_force(r, step); });
+      if (step < stage.steps && !any) {
+        return stage_error(i, "rewards", fmt::format("a reward that counts at step {}", step),
+                           "none");
+      }
+    }
+    return {};
   }
 
   Status check_rollout(size_t i) const {
@@ -197,6 +277,12 @@ class Checker {
       return stage_error(i, "minibatches_per_rollout",
                          fmt::format("a divisor of prompts_per_rollout x group = {}", samples),
                          stage.minibatches_per_rollout);
+    }
+    RETURN_IF_ERROR(check_rewards(i));
+    if (!stage.data.empty() && stage.eval_every != 0) {
+      return stage_error(i, "eval_every",
+                         "0 with a data file (evaluate on another one, in a stage)",
+                         stage.eval_every);
     }
     int64_t longest = 0;
     for (size_t j = 0; j < stage.length_cap.size(); ++j) {
@@ -215,7 +301,7 @@ class Checker {
     }
     RETURN_IF_ERROR(check_length(i, "length_cap", longest, recipe_.task.ops_max));
     const int64_t row = longest + prompt_tokens(recipe_, recipe_.task.ops_max);
-    if (stage.micro_tokens < row) {
+    if (stage.data.empty() && stage.micro_tokens < row) {
       return stage_error(i, "micro_tokens",
                          fmt::format("at least {} (the longest prompt and answer)", row),
                          stage.micro_tokens);
@@ -255,6 +341,10 @@ class Checker {
                            fmt::format("0 (task {} has no operations to count)", recipe_.task.name),
                            std::max(stage.ops_min, stage.ops_max));
       }
+      if (recipe_.task.name == "reasoner") {
+        const Status valid = validate(reasoner_params(recipe_.task, stage));
+        if (!valid.ok()) return stage_error(i, "families", "a valid choice", valid.message());
+      }
       if (stage.ops_min > stage.ops_max) {
         return stage_error(i, "ops_min", fmt::format("at most ops_max = {}", stage.ops_max),
                            stage.ops_min);
@@ -262,6 +352,9 @@ class Checker {
       ops_max = stage.ops_max;
     } else if (stage.keep > stage.samples) {
       return stage_error(i, "keep", fmt::format("at most samples = {}", stage.samples), stage.keep);
+    } else if (stage.max_length > 0 && stage.min_length > stage.max_length) {
+      return stage_error(i, "min_length", fmt::format("at most max_length = {}", stage.max_length),
+                         stage.min_length);
     }
     return check_length(i, "max_tokens", stage.max_tokens, ops_max);
   }
@@ -270,11 +363,23 @@ class Checker {
   const KeyPosition& position_;
 };
 
+// The longest question with the marks of a dialogue, in a vocabulary of about 2,000 tokens.
+constexpr int64_t kReasonerPromptTokens = 192;
+
 }  // namespace
+
+ReasonerParams reasoner_params(const TaskSpec& task, const Stage& stage) {
+  ReasonerParams p;
+  p.families = stage.families.empty() ? task.families : stage.families;
+  p.languages = stage.languages.empty() ? task.languages : stage.languages;
+  p.longer = static_cast<int>(stage.longer > 0 ? stage.longer : task.longer);
+  return p;
+}
 
 int64_t prompt_tokens(const Recipe& recipe, int64_t ops_max) {
   const bool digits = recipe.tokenizer.numbers == "digits";
   const TaskSpec& task = recipe.task;
+  if (task.name == "reasoner") return kReasonerPromptTokens;
   if (task.name == "countdown") {
     // <bos><user> n n n = target ? <assistant>, separators between the numbers
     const int64_t number = digits ? digits_of(task.max_number) : 1;
@@ -282,12 +387,14 @@ int64_t prompt_tokens(const Recipe& recipe, int64_t ops_max) {
     return 6 + task.numbers * (number + 1) + target;
   }
   // <bos><user> x0 (op operand)... = ? <assistant>; operands are 2-9
-  return 5 + (digits ? digits_of(task.modulo - 1) : 1) + 2 * ops_max;
+  const bool spelled = digits || task.lexicons == "two";
+  return 5 + (spelled ? digits_of(task.modulo - 1) : 1) + 2 * ops_max;
 }
 
 void resolve_recipe(Recipe& recipe) {
-  ModelSpec& model = recipe.model;
-  if (model.path.empty()) {
+  for (size_t i = 0; i <= recipe.models.size(); ++i) {
+    ModelSpec& model = i == 0 ? recipe.model : recipe.models[i - 1].spec;
+    if (!model.path.empty()) continue;
     if (model.num_key_value_heads == 0) model.num_key_value_heads = model.num_attention_heads;
     if (model.head_dim == 0 && model.num_attention_heads > 0 &&
         model.hidden_size % model.num_attention_heads == 0) {

@@ -24,7 +24,7 @@ Slot at(Recipe& recipe, Stage& stage) {
     return &(recipe.*kMember);
   } else if constexpr (std::is_same_v<Class, ModelSpec>) {
     return &(recipe.model.*kMember);
-  } else if constexpr (std::is_same_v<Class, TokenizerSpec>) {
+  } else if constexpr (std::is_same_v<Class, RecipeTokenizer>) {
     return &(recipe.tokenizer.*kMember);
   } else if constexpr (std::is_same_v<Class, TaskSpec>) {
     return &(recipe.task.*kMember);
@@ -62,7 +62,7 @@ constexpr KeyRow kKeys[] = {
     {kTop, kAnyVariant, "seed", at<&Recipe::seed>, "1", 0, kWhole, "", "Every random draw (weights, corpus, prompts, sampling) follows from it"},
     {kTop, kAnyVariant, "threads", at<&Recipe::threads>, "0", 0, 4096, "", "Threads; 0: all cores. Never changes a bit of the result"},
 
-    {kModel, kAnyVariant, "path", at<&ModelSpec::path>, "''", 0, 0, "", "Hugging Face folder to start from (relative to the recipe); one with a config.json and no weights: a new model of that shape; empty: of the shape below"},
+    {kModel, kAnyVariant, "path", at<&ModelSpec::path>, "''", 0, 0, "", "Hugging Face folder or GGUF file to start from (relative to the recipe); a folder with a config.json and no weights: a new model of that shape; empty: of the shape below"},
     {kModel, kNewModel, "architecture", at<&ModelSpec::architecture>, "'llama'", 0, 0, "llama qwen2 qwen3", "Which dense transformer: `qwen2` has biases on q, k and v, `qwen3` norms on q and k"},
     {kModel, kNewModel, "hidden_size", at<&ModelSpec::hidden_size>, "192", 1, 65536, "", "Width of the residual stream"},
     {kModel, kNewModel, "intermediate_size", at<&ModelSpec::intermediate_size>, "512", 1, 262144, "", "Width of the feed-forward layer"},
@@ -78,15 +78,22 @@ constexpr KeyRow kKeys[] = {
     {kModel, kNewModel, "init", at<&ModelSpec::init>, "'fan_in'", 0, 0, "fan_in normal", "`fan_in`: each matrix N(0, 1/inputs), those that write to the residual stream further by 1/sqrt(2 layers); `normal`: all N(0, initializer_range^2), too small for a narrow model"},
     {kModel, kNewModel, "initializer_range", at<&ModelSpec::initializer_range>, "0.02", 1e-6, 10, "", "Standard deviation of the embedding, and of every matrix with `normal`"},
 
-    {Section::kTokenizer, kAnyVariant, "numbers", at<&TokenizerSpec::numbers>, "'whole'", 0, 0, "whole digits", "Symbol vocabulary of a new model: a number is one token, or one per digit"},
+    {Section::kTokenizer, kAnyVariant, "kind", at<&RecipeTokenizer::kind>, "'symbols'", 0, 0, "symbols bpe", "Of a new model: the fixed vocabulary of chain and countdown, or a byte-level BPE trained on the task's own corpus, with a chat template"},
+    {Section::kTokenizer, kAnyVariant, "vocab_size", at<&RecipeTokenizer::vocab_size>, "2048", 262, 65536, "", "bpe: most tokens"},
+    {Section::kTokenizer, kAnyVariant, "train_documents", at<&RecipeTokenizer::train_documents>, "20000", 1, 1e7, "", "bpe: documents of the corpus that it is trained on"},
+    {Section::kTokenizer, kAnyVariant, "numbers", at<&RecipeTokenizer::numbers>, "'whole'", 0, 0, "whole digits", "Symbol vocabulary of a new model: a number is one token, or one per digit"},
 
-    {kTask, kAnyVariant, "name", at<&TaskSpec::name>, "'chain'", 0, 0, "chain countdown", "`chain`: `37+8*3-5=?`, left to right, modulo a prime; `countdown`: reach a target from given numbers"},
+    {kTask, kAnyVariant, "name", at<&TaskSpec::name>, "'chain'", 0, 0, "chain countdown reasoner", "`chain`: `37+8*3-5=?`, left to right, modulo a prime; `countdown`: reach a target from given numbers; `reasoner`: questions in English and Chinese"},
     {kTask, kChainTask, "modulo", at<&TaskSpec::modulo>, "97", 2, 1000, "", "Every result is reduced to 0..modulo-1; a prime keeps answers uniform"},
     {kTask, kChainTask, "ops_min", at<&TaskSpec::ops_min>, "3", 1, 32, "", "Fewest operations of a problem"},
     {kTask, kChainTask, "ops_max", at<&TaskSpec::ops_max>, "6", 1, 32, "", "Most operations of a problem"},
+    {kTask, kChainTask, "lexicons", at<&TaskSpec::lexicons>, "'digits'", 0, 0, "digits two", "`digits`: prompts and thinking as `37+8=45;`; `two`: half of the prompts in words (`three seven plus eight makes four five ;`), half in number tokens (`N37+N8=N45;`), thinking likewise; modulo at most 97"},
     {kTask, kCountdownTask, "numbers", at<&TaskSpec::numbers>, "3", 2, 6, "", "Numbers given"},
     {kTask, kCountdownTask, "max_number", at<&TaskSpec::max_number>, "20", 2, 100, "", "Given numbers are 1..max_number"},
     {kTask, kCountdownTask, "target_max", at<&TaskSpec::target_max>, "60", 1, 999, "", "Targets are 1..target_max"},
+    {kTask, kReasonerTask, "families", at<&TaskSpec::families>, "'all'", 0, 0, "", "`all`, or some of `arithmetic words compare equation countdown logic outside`, separated by spaces"},
+    {kTask, kReasonerTask, "languages", at<&TaskSpec::languages>, "'all'", 0, 0, "", "`all`, `en` or `zh`"},
+    {kTask, kReasonerTask, "longer", at<&TaskSpec::longer>, "0", 0, 2, "", "0: as many steps as in training; 1, 2: so many more than the longest (not countdown and outside)"},
 
     {kCorpus, kAnyVariant, "drill_phase", at<&CorpusSpec::drill_phase>, "0.15", 0, 1, "", "First share of the stage's tokens that is drills alone (single steps, `37+8=45;`)"},
     {kCorpus, kAnyVariant, "drills", at<&CorpusSpec::drills>, "0.15", 0, 1, "", "Share of drills after that; the rest are solved problems in the modes below"},
@@ -95,22 +102,30 @@ constexpr KeyRow kKeys[] = {
     {kCorpus, kChainTask, "skip2", at<&CorpusSpec::skip2>, "0.04", 0, 1, "", "Share with two operations a line"},
     {kCorpus, kChainTask, "full", at<&CorpusSpec::full>, "0.11", 0, 1, "", "Share with one operation a line"},
     {kCorpus, kChainTask, "check", at<&CorpusSpec::check>, "0.03", 0, 1, "", "Share that goes through the lines twice (`wait check`)"},
+    {kCorpus, kChainTask, "mixed", at<&CorpusSpec::mixed>, "0.0", 0, 1, "", "With two lexicons: share of the lines of thinking that are in the other one than the prompt"},
     {kCorpus, kChainTask, "check_errors", at<&CorpusSpec::check_errors>, "0.3", 0, 1, "", "Share of the `check` traces whose first pass has a wrong step that the second mends"},
     {kCorpus, kCountdownTask, "search", at<&CorpusSpec::search>, "0.2", 0, 1, "", "Share that tries expressions one a line until one fits"},
     {kCorpus, kCountdownTask, "search_lines", at<&CorpusSpec::search_lines>, "6", 1, 64, "", "Most tries in a `search` trace"},
+    {kCorpus, kReasonerTask, "direct", at<&CorpusSpec::direct>, "0.06", 0, 1, "", "Share of documents that answer a short question with thinking switched off"},
+    {kCorpus, kReasonerTask, "check", at<&CorpusSpec::check>, "0.1", 0, 1, "", "Share of the solutions that end with a check of the result, where there is one"},
+    {kCorpus, kReasonerTask, "earlier", at<&CorpusSpec::earlier>, "0.06", 0, 1, "", "Share of documents with an earlier question and answer before them"},
     {kCorpus, kAnyVariant, "messy", at<&CorpusSpec::messy>, "0.0", 0, 1, "", "Share of the traces with thinking that use messy separators or leave out `</think>`"},
 
     {kStage, kAnyVariant, "kind", at<&Stage::kind>, "", 0, 0, "pretrain sft grpo reject distill eval", "What the stage does"},
     {kStage, kAnyVariant, "name", at<&Stage::name>, "", 0, 0, "", "Unique name, letters, digits, `_` and `-`: what `--set name.key=value` and the metrics call the stage"},
+    {kStage, kAnyVariant, "from", at<&Stage::from>, "''", 0, 0, "", "Weights that the stage begins with (`reject`, `eval`: looks at): what an earlier stage left, by its name; the new or loaded weights of `model` or of a `[models.NAME]`; empty: what the newest stage that trains left"},
+    {kStage, kTrains, "keep_model", at<&Stage::keep_model>, "false", 0, 0, "", "Keep what the stage leaves in `stages/NAME`; what a later stage names is kept anyway"},
 
-    {kStage, kPretrain | kSft, "data", at<&Stage::data>, "''", 0, 0, "", "jsonl file (`text`, `prompt` and `completion`, or `messages`), or the name of an earlier `reject` stage; empty: the corpus of the task"},
-    {kStage, kDistill, "teacher", at<&Stage::teacher>, "", 0, 0, "", "Hugging Face folder of the model whose verified answers are learnt"},
+    {kStage, kPretrain | kSft, "data", at<&Stage::data>, "''", 0, 0, "", "jsonl file (`text`, `prompt` and `completion`, or `messages`), or the name of an earlier `reject` or `distill` stage; empty: the corpus of the task"},
+    {kStage, kGrpo | kSamples, "data", at<&Stage::data>, "''", 0, 0, "", "jsonl file of problems (`prompt` and `answer`), graded by the answer verifier; empty: those of the task"},
+    {kStage, kDistill, "teacher", at<&Stage::teacher>, "", 0, 0, "", "Whose verified answers are learnt: an earlier stage, a `[models.NAME]`, a Hugging Face folder or a GGUF file"},
     {kStage, kPretrain, "tokens", at<&Stage::tokens>, "4_000_000", 0, kWhole, "", "Tokens to train on; 0: `epochs` passes over `data`"},
     {kStage, kSft | kDistill, "tokens", at<&Stage::tokens>, "0", 0, kWhole, "", "Tokens to train on; 0: `epochs` passes over the data"},
     {kStage, kPretrain, "epochs", at<&Stage::epochs>, "1", 1, 1000, "", "Passes over `data`, where `tokens` is 0"},
     {kStage, kSft | kDistill, "epochs", at<&Stage::epochs>, "2", 1, 1000, "", "Passes over the data, where `tokens` is 0"},
     {kStage, kSupervised, "tokens_per_step", at<&Stage::tokens_per_step>, "2048", 1, 1e9, "", "Tokens of one optimizer step, packed with a document mask"},
-    {kStage, kSupervised, "mask_prompt", at<&Stage::mask_prompt>, "true", 0, 0, "", "Loss on results and answers alone, not on the random problem text"},
+    {kStage, kSupervised, "mask", at<&Stage::mask>, "'completion'", 0, 0, "completion all_assistant none", "What the loss counts: the completion (of `messages` the last answer, of drills the result), every answer of a conversation, or all tokens. `text` is always counted whole"},
+    {kStage, kPretrain | kSft, "long_rows", at<&Stage::long_rows>, "'refuse'", 0, 0, "refuse skip", "Rows of `data` that are longer than the model's context: an error that names the row, or left out and counted. Those of a `reject` or `distill` stage are always left out and counted"},
     {kStage, kSupervised, "label_smoothing", at<&Stage::label_smoothing>, "0.0", 0, 0.999, "", "Weight of the uniform distribution in the target"},
     {kStage, kSupervised, "z_loss", at<&Stage::z_loss>, "0.0", 0, 1, "", "Weight of the squared log-partition"},
 
@@ -122,7 +137,7 @@ constexpr KeyRow kKeys[] = {
     {kStage, kGrpo, "length_cap", at<&Stage::length_cap>, "[{from_step = 0, tokens = 64}]", 0, 1e7, "", "Longest answer in tokens, in stages by policy update"},
     {kStage, kGrpo, "truncated", at<&Stage::truncated>, "'zero_reward'", 0, 0, "mask zero_reward soft_penalty", "Answers cut at the cap: left out of the loss, reward 0, or rewarded as they are less a penalty that grows over `overlong_window`"},
     {kStage, kGrpo, "overlong_window", at<&Stage::overlong_window>, "16", 0, 1e7, "", "Last tokens before the cap over which `soft_penalty` goes from 0 to -1"},
-    {kStage, kGrpo, "rewards", at<&Stage::rewards>, "{accuracy = 1.0, format = 1.0}", -1e6, 1e6, "accuracy format repetition overlong cosine", "Weight of each reward; their weighted sum is R"},
+    {kStage, kGrpo, "rewards", at<&Stage::rewards>, "{accuracy = 1.0, format = 1.0}", -1e6, 1e6, "accuracy format repetition overlong cosine language readable preference", "Weight of each reward; their weighted sum is R. A table in place of a weight makes it count for part of the updates: {weight = 0.5, from_step = 60, until_step = 80}"},
     {kStage, kGrpo, "skip_zero_variance", at<&Stage::skip_zero_variance>, "true", 0, 0, "", "Leave groups whose rewards are all equal out of the computation; they have no gradient (used only where that is exact: beta 0)"},
 
     {kStage, kGrpo, "loss", at<&Stage::loss>, "'dapo'", 0, 0, "grpo bnpo dapo dr_grpo luspo gspo cispo sapo reinforce", "`grpo` mean over answers of their mean over tokens; `bnpo` mean over a micro-batch's tokens; `dapo` mean over all tokens of the update; `dr_grpo` sum / (answers x max_len); `luspo` sequence ratio x length; `gspo` as `grpo` with one ratio per answer; `cispo` (weights held fixed) and `reinforce` (no ratio) mean over all tokens; `sapo` (soft gate) as `grpo`"},
@@ -172,15 +187,26 @@ constexpr KeyRow kKeys[] = {
     {kStage, kReject | kDistill, "temperature", at<&Stage::temperature>, "1.0", 0, 10, "", "Sampling temperature; 0: greedy"},
     {kStage, kEval, "temperature", at<&Stage::temperature>, "1.0", 0, 10, "", "Sampling temperature; 0: greedy (R1's protocol: 0.6 with top_p 0.95)"},
     {kStage, kSamples, "top_p", at<&Stage::top_p>, "1.0", 1e-6, 1, "", "Nucleus sampling; 1: off"},
-    {kStage, kReject | kDistill, "problems", at<&Stage::problems>, "2000", 1, 1e7, "", "Problems of the train split that are sampled"},
+    {kStage, kReject | kDistill, "problems", at<&Stage::problems>, "2000", 1, 1e7, "", "Different problems of the split that are sampled"},
     {kStage, kEval, "problems", at<&Stage::problems>, "1000", 1, 1e7, "", "Problems, the first of the split; the same ones in every evaluation"},
     {kStage, kReject | kDistill, "samples", at<&Stage::samples>, "4", 1, 4096, "", "Answers to each problem; the right and well-formed ones are kept"},
-    {kStage, kReject | kDistill, "keep", at<&Stage::keep>, "2", 1, 4096, "", "Answers kept per problem, at most"},
+    {kStage, kReject | kDistill, "keep", at<&Stage::keep>, "2", 1, 4096, "", "Answers kept per problem, at most: the first that pass"},
+    {kStage, kReject | kDistill, "well_formed", at<&Stage::well_formed>, "true", 0, 0, "", "Keep only answers of the asked form (thinking in its marks, then the answer)"},
+    {kStage, kReject | kDistill, "readable", at<&Stage::readable>, "false", 0, 0, "", "Keep only answers whose thinking keeps to the task's grammar (tasks that have one); an answer without thinking does not"},
+    {kStage, kReject | kDistill, "repetition_ngram", at<&Stage::repetition_ngram>, "4", 1, 64, "", "Tokens of the n-grams that `max_repetition` counts"},
+    {kStage, kReject | kDistill, "max_repetition", at<&Stage::max_repetition>, "0.5", 0, 1, "", "Largest share of an answer's n-grams that repeat an earlier one; 1: any"},
+    {kStage, kReject | kDistill, "min_language", at<&Stage::min_language>, "0.0", 0, 1, "", "Least share of an answer's words that are in the question's language; 0: any"},
+    {kStage, kReject | kDistill, "min_length", at<&Stage::min_length>, "0", 0, 1e7, "", "Shortest answer that is kept, in tokens"},
+    {kStage, kReject | kDistill, "max_length", at<&Stage::max_length>, "0", 0, 1e7, "", "Longest answer that is kept, in tokens; 0: any that ended"},
     {kStage, kEval, "samples", at<&Stage::samples>, "4", 1, 4096, "", "Answers to each problem"},
     {kStage, kEval, "ks", at<&Stage::ks>, "[1]", 1, 4096, "", "pass@k and, above 1, cons@k are reported for these k, none above `samples`"},
+    {kStage, kReject | kDistill, "split", at<&Stage::split>, "'train'", 0, 0, "train dev", "Which split; never the one that evaluations use"},
     {kStage, kEval, "split", at<&Stage::split>, "'test'", 0, 0, "train dev test", "Which split; the splits are made by a hash of the prompt and never overlap"},
     {kStage, kEval, "ops_min", at<&Stage::ops_min>, "0", 0, 32, "", "chain: fewest operations here; 0: the task's"},
     {kStage, kEval, "ops_max", at<&Stage::ops_max>, "0", 0, 32, "", "chain: most operations here; 0: the task's"},
+    {kStage, kEval, "families", at<&Stage::families>, "''", 0, 0, "", "reasoner: families here; empty: the task's"},
+    {kStage, kEval, "languages", at<&Stage::languages>, "''", 0, 0, "", "reasoner: languages here; empty: the task's"},
+    {kStage, kEval, "longer", at<&Stage::longer>, "0", 0, 2, "", "reasoner: steps more than in training here; 0: the task's"},
     {kStage, kSamples, "max_tokens", at<&Stage::max_tokens>, "128", 1, 1e7, "", "Longest answer in tokens"},
 };
 // clang-format on
@@ -233,7 +259,9 @@ uint32_t variant_of(Section section, const Recipe& recipe, const Stage& stage) {
       return recipe.model.path.empty() ? kNewModel : kExistingModel;
     case Section::kTask:
     case Section::kCorpus:
-      return recipe.task.name == "countdown" ? kCountdownTask : kChainTask;
+      return recipe.task.name == "countdown"  ? kCountdownTask
+             : recipe.task.name == "reasoner" ? kReasonerTask
+                                              : kChainTask;
     case Section::kStage:
       return bit(stage.kind);
     case Section::kTop:
@@ -260,8 +288,10 @@ std::string expectation(const KeyRow& row) {
            "entries, from_step rising from 0, tokens from 1)";
   }
   if (std::holds_alternative<std::vector<RewardWeight>*>(slot)) {
-    return fmt::format("a table of weights like {{accuracy = 1.0}} with keys among: {}",
-                       joined_choices(row.choices));
+    return fmt::format(
+        "a table like {{accuracy = 1.0}} or {{preference = {{weight = 0.5, from_step = "
+        "60}}}} with keys among: {}",
+        joined_choices(row.choices));
   }
   if (!row.choices.empty()) return "one of: " + joined_choices(row.choices);
   return "a string of at most 4096 bytes";
@@ -325,6 +355,7 @@ std::string recipe_reference_markdown() {
       if (section == Section::kTask || section == Section::kCorpus) {
         if (row.variants == kChainTask) only = " (chain)";
         if (row.variants == kCountdownTask) only = " (countdown)";
+        if (row.variants == kReasonerTask) only = " (reasoner)";
       }
       const std::string fallback =
           row.fallback.empty() ? "required" : fmt::format("`{}`", row.fallback);

@@ -40,8 +40,9 @@ struct KeyRow {
 
 // Variants: what else in the section decides which keys there are. Stages: 1 << kind.
 inline constexpr uint32_t kAnyVariant = 0xffffffff;
-inline constexpr uint32_t kNewModel = 1, kExistingModel = 2;   // model.path empty or not
-inline constexpr uint32_t kChainTask = 1, kCountdownTask = 2;  // task.name; for [task] and [corpus]
+inline constexpr uint32_t kNewModel = 1, kExistingModel = 2;  // model.path empty or not
+// task.name; for [task] and [corpus]
+inline constexpr uint32_t kChainTask = 1, kCountdownTask = 2, kReasonerTask = 4;
 
 std::span<const KeyRow> key_table();
 

@@ -42,7 +42,13 @@ std::string write(const std::vector<T>& values) {
 std::string write(const std::vector<RewardWeight>& weights) {
   std::string out;
   for (const RewardWeight& weight : weights) {
-    out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", weight.name, write(weight.weight));
+    out += fmt::format("{}{} = ", out.empty() ? "" : ", ", weight.name);
+    if (weight.from_step == 0 && weight.until_step == 0) {
+      out += write(weight.weight);
+      continue;
+    }
+    out += fmt::format("{{weight = {}, from_step = {}, until_step = {}}}", write(weight.weight),
+                       weight.from_step, weight.until_step);
   }
   return "{" + out + "}";
 }
@@ -65,7 +71,12 @@ std::string recipe_to_toml(const Recipe& recipe) {
   Recipe copy = recipe;  // slots point into it
   Stage none;
   std::string out = write_section(Section::kTop, copy, none);
-  for (Section section : {Section::kModel, Section::kTokenizer, Section::kTask, Section::kCorpus}) {
+  out += "\n[model]\n" + write_section(Section::kModel, copy, none);
+  for (const NamedModel& model : recipe.models) {
+    copy.model = model.spec;
+    out += fmt::format("\n[models.{}]\n", model.name) + write_section(Section::kModel, copy, none);
+  }
+  for (Section section : {Section::kTokenizer, Section::kTask, Section::kCorpus}) {
     out += fmt::format("\n[{}]\n", section_name(section)) + write_section(section, copy, none);
   }
   for (Stage& stage : copy.stages) {
@@ -81,6 +92,10 @@ int64_t updates_per_rollout(const Stage& grpo) {
 int64_t rollouts(const Stage& grpo) {
   const int64_t updates = updates_per_rollout(grpo);
   return (grpo.steps + updates - 1) / updates;
+}
+
+bool is_in_force(const RewardWeight& reward, int64_t step) {
+  return reward.from_step <= step && (reward.until_step == 0 || step < reward.until_step);
 }
 
 int64_t length_cap_at(const Stage& grpo, int64_t step) {

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "core/file.h"
-#include "train/chart.h"
+#include "eval/chart.h"
+#include "train/claims.h"
+#include "train/lineage.h"
 #include "train/run_log.h"
 
 namespace ponder {
@@ -17,33 +19,6 @@ namespace {
 
 constexpr double kZ = 1.96;          // half width of a 95% interval in standard errors
 constexpr size_t kShownSamples = 4;  // answers on each side
-
-constexpr std::string_view kStyle = R"(
-:root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2026;--dim:#626874;--line:#e3e0d8;--good:#1a7f4b;--bad:#b3372b;
---c0:#2458c5;--c1:#c2570c;--c2:#1a7f4b;--c3:#8a3ab9;--whisker:#1d2026}
-@media(prefers-color-scheme:dark){:root{--bg:#14161a;--card:#1c1f25;--ink:#e8e6e1;--dim:#9aa1ad;--line:#31353d;--good:#5cc48d;--bad:#f0857a;
---c0:#7aa6ff;--c1:#ffab66;--c2:#5cc48d;--c3:#cf9bf0;--whisker:#e8e6e1}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:1080px;margin:0 auto;padding:24px 16px 48px}h1{font-size:1.7rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .8rem}
-.sub,footer{color:var(--dim);font-size:.9rem}.sub{overflow-wrap:anywhere}
-.grid2{display:grid;gap:12px;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
-.pair{grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
-figure,.card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px}
-figcaption{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.88rem;margin-bottom:4px}
-.legend{display:flex;flex-wrap:wrap;gap:2px 12px;color:var(--dim)}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
-.legend b{color:var(--ink);font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font-size:11px}svg path{fill:none;stroke-width:1.8;stroke-linejoin:round}
-.grid{stroke:var(--line)}
-table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--dim);font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}.scroll{overflow-x:auto}
-.yes{color:var(--good);font-weight:700}.no{color:var(--bad);font-weight:700}
-.bar{display:grid;grid-template-columns:minmax(70px,150px) 1fr 72px;gap:10px;align-items:center;font-size:.9rem;margin:5px 0}
-.bar span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.bar b{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.track{position:relative;height:18px;background:var(--line);border-radius:5px}.fill{height:100%;background:var(--c0);border-radius:5px}
-.whisker{position:absolute;top:8px;height:2px;background:var(--whisker)}
-.sample{margin:0 0 12px}.sample pre,details pre{font:13px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:6px 0}
-details{margin-top:12px}summary{cursor:pointer;font-weight:600}td.hash{overflow-wrap:anywhere}
-)";
 
 std::string percent(double value) {
   return std::isfinite(value) ? fmt::format("{:.1f}%", 100 * value) : "";
@@ -195,11 +170,70 @@ std::string findings(const RunLog& log) {
     const std::vector<const MetricRow*> steps = steps_of(log, stage);
     rows += length_finding(steps) + sampler_finding(steps);
   }
-  for (const Claim& claim : log.claims) rows += finding(claim.claim, claim.measured, claim.holds);
   if (rows.empty()) return "";
   return "<h2>What this run shows</h2>\n<div class=\"card scroll\"><table><tr><th>claim</th>"
          "<th>measured</th><th>holds</th></tr>\n" +
          rows + "</table></div>\n";
+}
+
+// --- The papers' claims and stages
+
+std::string claims_table(const Recipe& recipe, const RunLog& log) {
+  std::string rows;
+  bool any = false;
+  for (const PaperClaim& c : paper_claims(recipe, log.metrics)) {
+    any = any || c.verdict != ClaimVerdict::kNotMeasured;
+    const char* style = c.verdict == ClaimVerdict::kReproduced      ? " class=yes"
+                        : c.verdict == ClaimVerdict::kNotReproduced ? " class=no"
+                                                                    : "";
+    rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td><span{}>{}</span></td></tr>\n",
+                        escape_html(c.claim), escape_html(c.paper), escape_html(c.measured), style,
+                        verdict_name(c.verdict));
+  }
+  if (!any) return "";
+  return "<h2>The paper's claims</h2>\n<div class=\"card scroll\"><table><tr><th>claim</th>"
+         "<th>the paper</th><th>this run</th><th>verdict</th></tr>\n" +
+         rows +
+         "</table><p class=sub>One seed. The paper measured large models on contest problems; "
+         "what is to be seen here is the direction.</p></div>\n";
+}
+
+// What each stage that trains left, as evaluated by later stages: the paper's table of Dev1 to Dev3.
+std::string stages_table(const Recipe& recipe, const RunLog& log) {
+  std::string rows;
+  int count = 0;
+  for (const Stage& eval : recipe.stages) {
+    if (eval.kind != StageKind::kEval) continue;
+    const size_t number = static_cast<size_t>(&eval - recipe.stages.data());
+    const Weights weights = weights_of(recipe, number);
+    for (const MetricRow* row : evals_of(log)) {
+      if (row->eval != eval.name || row->stage != eval.name) continue;
+      ++count;
+      const std::string left = weights.stage < 0
+                                   ? model_name(recipe, weights.model)
+                                   : recipe.stages[static_cast<size_t>(weights.stage)].name;
+      const std::string vote = largest_vote(*row);
+      rows += fmt::format("<tr><td>{}</td><td>{}</td>", escape_html(left), escape_html(eval.name));
+      for (const std::string& cell :
+           {percent(row->get("pass@1")), percent(row->get("stderr")),
+            vote.empty() ? "" : percent(row->get(vote)), percent(row->get("format_rate")),
+            percent(row->get("readable")), percent(row->get("language")),
+            std::isfinite(row->get("length_mean")) ? short_number(row->get("length_mean")) : ""}) {
+        rows += fmt::format("<td class=n>{}</td>", cell);
+      }
+      rows += "</tr>\n";
+    }
+  }
+  if (count < 3) return "";
+  return "<h2>Stage by stage</h2>\n<div class=\"card scroll\"><table><tr><th>after</th>"
+         "<th>evaluation</th><th class=n>pass@1</th><th class=n>std. error</th><th "
+         "class=n>vote</th>"
+         "<th class=n>format</th><th class=n>readable</th><th class=n>language</th>"
+         "<th class=n>length</th></tr>\n" +
+         rows +
+         "</table><p class=sub>The paper's AIME 2024 pass@1: R1-Zero 77.9%, Dev1 (cold start) "
+         "59.0%, Dev2 (reinforcement) 74.0%, Dev3 (rejection sampling and SFT) 78.1%, R1 "
+         "79.8%.</p></div>\n";
 }
 
 // --- Evaluations
@@ -258,6 +292,10 @@ const std::vector<ChartSpec>& chart_specs() {
       {"Reward", {{"reward_mean", "mean"}, {"reward_std", "std"}}},
       {"Accuracy and format", {{"accuracy", "accuracy"}, {"format_rate", "format"}}, true, 1},
       {"Answer length (tokens)", {{"length_mean", "mean"}, {"length_max", "longest"}}},
+      {"Thinking in the prompt's language, and readable",
+       {{"language", "language"}, {"readable", "readable"}},
+       true,
+       1},
       {"Loss", {{"loss", "loss"}}},
       {"Entropy (nats)", {{"entropy", "mean"}}},
       {"Gradient norm before the clip", {{"grad_norm", "norm"}}},
@@ -331,11 +369,29 @@ std::string samples_column(std::string_view title, const std::vector<CompletionR
   return out + "</div>\n";
 }
 
+// Lengths and rewards of the first and of the last step's answers.
+std::string histograms(const RunLog& log) {
+  Series lengths[2] = {{"early", {}, {}}, {"late", {}, {}}};
+  Series sums[2] = {{"early", {}, {}}, {"late", {}, {}}};
+  for (const int side : {0, 1}) {
+    for (const CompletionRow& row : side == 0 ? log.early : log.late) {
+      if (row.length > 0) lengths[side].x.push_back(row.length);
+      double sum = 0;
+      for (const auto& [name, value] : row.rewards) sum += value;
+      sums[side].x.push_back(sum);
+    }
+  }
+  const std::string charts =
+      histogram({lengths[0], lengths[1]}, "Answer lengths, first and last step", "tokens") +
+      histogram({sums[0], sums[1]}, "Sum of the rewards, first and last step", "reward");
+  return charts.empty() ? "" : "<div class=grid2>\n" + charts + "</div>\n";
+}
+
 std::string samples(const RunLog& log) {
   const std::string columns = samples_column("Early", log.early) + samples_column("Late", log.late);
   return columns.empty() ? ""
                          : "<h2>Answers, early and late</h2>\n<div class=\"grid2 pair\">\n" +
-                               columns + "</div>\n";
+                               columns + "</div>\n" + histograms(log);
 }
 
 std::string phases(const RunLog& log) {
@@ -388,7 +444,7 @@ std::string details(const RunLog& log) {
 Result<std::string> render_report(const std::string& run_dir) {
   ASSIGN_OR_RETURN(const RunLog log, read_run_log(run_dir));
   const std::string named = summary_value(log, "name");
-  const std::string name = escape_html(named.empty() ? "Training run" : named);
+  const std::string name = named.empty() ? "Training run" : named;
   std::string facts;
   for (const auto& [key, label] : {std::pair{"seed", "seed"},
                                    {"build", "build"},
@@ -399,20 +455,16 @@ Result<std::string> render_report(const std::string& run_dir) {
     facts += fmt::format("{}{} {}", facts.empty() ? "" : " &middot; ", label, escape_html(value));
   }
   if (log.summary.empty()) facts = "not finished: no summary yet";
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-      "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
-      "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src "
-      "'unsafe-inline'\"><title>{}</title><style>{}</style></head>\n"
-      "<body><main><h1>{}</h1><p class=sub>{}</p>\n",
-      name, kStyle, name, facts);
-  page +=
-      findings(log) + evaluations(log) + samples(log) + curves(log) + phases(log) + details(log);
-  page += "<footer><p>Made by ponder from the files of the run directory.";
-  if (log.skipped_lines > 0) {
-    page += fmt::format(" {} lines could not be read and were left out.", log.skipped_lines);
+  std::string body = findings(log);
+  if (const Result<Recipe> recipe = parse_recipe(log.recipe); recipe.ok()) {
+    body += claims_table(*recipe, log) + stages_table(*recipe, log);
   }
-  return page + "</p></footer></main></body></html>\n";
+  body += evaluations(log) + samples(log) + curves(log) + phases(log) + details(log);
+  body += "<footer><p>Made by ponder from the files of the run directory.";
+  if (log.skipped_lines > 0) {
+    body += fmt::format(" {} lines could not be read and were left out.", log.skipped_lines);
+  }
+  return html_page(name, facts, body + "</p></footer>");
 }
 
 Status write_report(const std::string& run_dir) {

@@ -2,19 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <filesystem>
-#include <limits>
 
 #include "core/file.h"
-#include "train/chart.h"
+#include "core/test_folder.h"
 #include "train/run_log.h"
 
 namespace ponder {
 namespace {
 
 std::string fresh_folder(const std::string& name) {
-  const std::string folder = ::testing::TempDir() + "/report_test_" + name;
+  const std::string folder = test_path("report_test_") + name;
   std::filesystem::remove_all(folder);
   EXPECT_TRUE(make_directories(folder).ok());
   return folder;
@@ -50,8 +48,7 @@ TEST(Report, ShowsCurvesEvaluationsFindingsAndSamples) {
       R"({"step":9,"prompt":"3+4=?","text":"late answer","rewards":{"accuracy":1},"verdict":"ok"})"
       "\n");
   put(folder, "summary.json",
-      R"({"name":"my run","seed":3,"weights_hash":"abc123","phases":{"decode":3.5,"forward":1.25},
-          "claims":[{"claim":"finished","measured":"all stages","ok":true}]})");
+      R"({"name":"my run","seed":3,"weights_hash":"abc123","phases":{"decode":3.5,"forward":1.25}})");
   put(folder, "recipe.toml", "name = \"my run\"\n");
   Result<std::string> page = render_report(folder);
   ASSERT_TRUE(page.ok()) << page.status().message();
@@ -60,7 +57,7 @@ TEST(Report, ShowsCurvesEvaluationsFindingsAndSamples) {
         "+15.0 \u00b1 2.0 points", "Answers grow longer",
         "11.0 tokens at first, 18.0 at last: 1.64 times", "in 10 steps: 0", "Stage zero: 10 steps",
         "<svg", "early answer", "late answer", "Early, step 0", "Late, step 9", "decode", "3.5 s",
-        "all stages", "name = &quot;my run&quot;"}) {
+        "name = &quot;my run&quot;"}) {
     EXPECT_TRUE(has(*page, text)) << text;
   }
   EXPECT_FALSE(has(*page, "<span class=no>no</span>"));
@@ -92,8 +89,7 @@ TEST(Report, HostileTextStaysText) {
       "{\"step\":0,\"prompt\":\"" + bad + "\",\"text\":\"" + bad + "\",\"verdict\":\"" + bad +
           "\",\"finish_reason\":\"" + bad + "\",\"rewards\":{\"" + bad + "\":1}}\n");
   put(folder, "summary.json",
-      "{\"name\":\"" + bad + "\",\"" + bad + "\":\"" + bad + "\",\"phases\":{\"" + bad +
-          "\":1},\"claims\":[{\"claim\":\"" + bad + "\"}, 3]}");
+      "{\"name\":\"" + bad + "\",\"" + bad + "\":\"" + bad + "\",\"phases\":{\"" + bad + "\":1}}");
   put(folder, "recipe.toml", bad + "</pre></details>");
   Result<std::string> page = render_report(folder);
   ASSERT_TRUE(page.ok()) << page.status().message();
@@ -132,47 +128,6 @@ TEST(Report, TakesTheFirstAndTheLastStepOfManyCompletions) {
   EXPECT_EQ(log->early.front().text, "t0");
   ASSERT_EQ(log->late.size(), 8u);  // 1000 = 62 x 16 + 8
   EXPECT_EQ(log->late.back().text, "t999");
-}
-
-TEST(Chart, EscapesAndRepairsText) {
-  EXPECT_EQ(escape_html("a<b>&\"'\n\t"), "a&lt;b&gt;&amp;&quot;&#39;\n\t");
-  EXPECT_EQ(escape_html("\xc3\xa9\xf0\x9f\x98\x80"), "\xc3\xa9\xf0\x9f\x98\x80");
-  for (const char* bad : {"\x01", "\x7f", "\xff", "\xc3", "\xc0"}) {
-    EXPECT_EQ(escape_html(bad), "\xef\xbf\xbd") << bad;
-  }
-  EXPECT_EQ(escape_html("\xed\xa0\x80").find("\xed"), std::string::npos);  // a surrogate
-}
-
-TEST(Chart, HandlesAnyNumbers) {
-  const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
-  EXPECT_EQ(line_chart({{"a", {0}, {1}}}, {"t"}), "");
-  EXPECT_EQ(line_chart({{"a", {0, 1}, {nan, inf}}}, {"t"}), "");
-  for (const Series& series : std::vector<Series>{{"flat", {0, 1, 2}, {3, 3, 3}},
-                                                  {"zero", {0, 1}, {0, 0}},
-                                                  {"same x", {5, 5}, {1, 2}},
-                                                  {"huge", {0, 1e300}, {-1e308, 1e308}},
-                                                  {"tiny", {0, 1e-300}, {1e-308, 2e-308}},
-                                                  {"negative", {0, 1}, {-2, -1}}}) {
-    const std::string svg = line_chart({series}, {"t"});
-    EXPECT_TRUE(has(svg, "<path d=\"M")) << series.label;
-    EXPECT_FALSE(has(svg, "nan")) << series.label << svg;
-    EXPECT_FALSE(has(svg, "inf")) << series.label << svg;
-    EXPECT_LT(svg.size(), 20000u);
-  }
-  Series longer{"long", {}, {}};
-  for (int i = 0; i < 100000; ++i) {
-    longer.x.push_back(i);
-    longer.y.push_back(i % 7);
-  }
-  EXPECT_LT(line_chart({longer}, {"t"}).size(), 10000u);
-}
-
-TEST(Chart, ShortNumbers) {
-  EXPECT_EQ(short_number(0), "0");
-  EXPECT_EQ(short_number(0.123456), "0.1235");
-  EXPECT_EQ(short_number(12345), "12345");
-  EXPECT_EQ(short_number(1.5e7), "1.5e7");
-  EXPECT_EQ(short_number(2e-5), "2e-5");
 }
 
 }  // namespace

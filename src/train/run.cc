@@ -9,10 +9,7 @@
 
 #include "core/file.h"
 #include "core/sha256.h"
-#include "io/jsonl.h"
-#include "text/symbol_vocab.h"
 #include "train/plan.h"
-#include "train/report.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -21,97 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMetrics = "/metrics.jsonl";
-constexpr const char* kCompletions = "/completions.jsonl";
-
-// The files of a tokenizer, as they will lie beside the trained model.
-struct TokenizerFiles {
-  std::string tokenizer_json, tokenizer_config_json, chat_template;  // the last two may be empty
-};
-
-Result<TokenizerFiles> tokenizer_files(const Recipe& recipe) {
-  if (recipe.model.path.empty()) {
-    const bool whole = recipe.tokenizer.numbers == "whole";
-    return TokenizerFiles{
-        symbol_tokenizer_json(whole ? SymbolNumbers::kWhole : SymbolNumbers::kDigits),
-        symbol_tokenizer_config_json(), ""};
-  }
-  TokenizerFiles out;
-  ASSIGN_OR_RETURN(out.tokenizer_json, read_file(recipe.model.path + "/tokenizer.json"));
-  Result<std::string> config = read_file(recipe.model.path + "/tokenizer_config.json");
-  if (config.ok()) out.tokenizer_config_json = *config;
-  Result<std::string> chat_template = read_file(recipe.model.path + "/chat_template.jinja");
-  if (chat_template.ok()) out.chat_template = *chat_template;
-  return out;
-}
-
-// Without a template the model continues texts.
-Result<ChatFormat> make_format(const TokenizerFiles& files, const Tokenizer& tokenizer) {
-  Result<ChatTemplate> found =
-      ChatTemplate::from_config(files.tokenizer_config_json, files.chat_template);
-  if (found.ok()) return ChatFormat(tokenizer, std::move(found).value());
-  if (found.status().code() != Code::kNotFound) return found.status();
-  return ChatFormat(tokenizer, std::nullopt);
-}
-
-// The model of a folder; new weights if it has a config.json and none.
-Result<Model> load_or_create(const Recipe& recipe) {
-  const ModelSpec& m = recipe.model;
-  const std::filesystem::path folder(m.path);
-  const bool weights = !std::filesystem::exists(folder / "config.json") ||
-                       std::filesystem::exists(folder / "model.safetensors") ||
-                       std::filesystem::exists(folder / "model.safetensors.index.json");
-  if (weights) return Model::load(m.path, Model::Use::kTraining);
-  ASSIGN_OR_RETURN(const Config config, load_config(m.path));
-  return Model::create(config, static_cast<uint64_t>(recipe.seed),
-                       {.fan_in = true, .deviation = 0.02});
-}
-
-Result<Model> make_model(const Recipe& recipe, const std::string& recipe_file,
-                         const Tokenizer& tokenizer) {
-  const ModelSpec& m = recipe.model;
-  const auto check_vocabulary = [&](const char* key, int64_t rows) {
-    if (tokenizer.vocab_size() <= rows) return Status();
-    return invalid(
-        fmt::format("{}: {}: the tokenizer has {} tokens, the model's embedding {}; expected at "
-                    "least as many rows as tokens",
-                    recipe_file, key, tokenizer.vocab_size(), rows));
-  };
-  if (m.path.empty()) {
-    RETURN_IF_ERROR(check_vocabulary("model.vocab_size", m.vocab_size));
-    Config config = config_of(m);
-    config.bos_id = tokenizer.bos_id();
-    config.pad_id = tokenizer.pad_id();
-    config.eos_ids = {tokenizer.eos_id()};
-    return Model::create(config, static_cast<uint64_t>(recipe.seed),
-                         {m.init != "normal", m.initializer_range});
-  }
-  ASSIGN_OR_RETURN(Model model, load_or_create(recipe));
-  RETURN_IF_ERROR(check_vocabulary("model.path", model.config().vocab_size));
-  return model;
-}
-
-// Refused before any work is done, not when the stage's turn comes.
-Status check_stages(const Recipe& recipe, const std::string& recipe_file) {
-  for (const Stage& s : recipe.stages) {
-    if (s.kind == StageKind::kPretrain || s.kind == StageKind::kSft || s.kind == StageKind::kGrpo ||
-        s.kind == StageKind::kEval) {
-      continue;
-    }
-    return unsupported(
-        fmt::format("{}: stage {}: kind {} is not available in this version; expected pretrain, "
-                    "sft, grpo or eval",
-                    recipe_file, s.name, stage_kind_name(s.kind)));
-  }
-  return {};
-}
-
 // Removes what a killed run was just writing: NAME.*.tmp of the run's own files.
 void remove_temporaries(const std::string& out) {
   std::error_code error;
   std::vector<fs::path> found;
-  for (const char* name :
-       {"recipe.toml.", "summary.json.", "report.html.", "checkpoints/", "model/"}) {
+  for (const char* name : {"recipe.toml.", "summary.json.", "report.html.", "checkpoints/",
+                           "model/", "stages/", "data/"}) {
     const fs::path prefix = fs::path(out) / name;
     for (const auto& entry : fs::directory_iterator(prefix.parent_path(), error)) {
       const std::string file = entry.path().filename().string();
@@ -119,7 +31,7 @@ void remove_temporaries(const std::string& out) {
         found.push_back(entry.path());
     }
   }
-  for (const fs::path& path : found) fs::remove(path, error);
+  for (const fs::path& path : found) fs::remove_all(path, error);
 }
 
 // The run directory must be new, or be resumed with the recipe that it was begun with.
@@ -131,7 +43,7 @@ Result<FileLock> prepare_directory(const RunOptions& options, const std::string&
   std::error_code error;
   const bool begun = fs::exists(recipe_file, error);
   const bool rest =
-      fs::exists(options.out + kMetrics, error) || !list_checkpoints(options.out).empty();
+      fs::exists(options.out + kMetricsFile, error) || !list_checkpoints(options.out).empty();
   if ((begun || rest) && !options.resume) {
     return invalid(options.out +
                    ": holds a run already; go on with --resume, or choose another --out");
@@ -151,102 +63,63 @@ Result<FileLock> prepare_directory(const RunOptions& options, const std::string&
   return lock;
 }
 
-// The newest checkpoint that reads; none: the run starts from the beginning.
-Result<Progress> resume(Trainer& t) {
-  const std::vector<std::string> all = list_checkpoints(t.options.out);
-  const std::vector<Stage>& stages = t.recipe.stages;
+// The model that the run holds, and what trains it.
+struct Held {
+  size_t number = 0;  // of the model in the recipe
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Trainer> trainer;
+
+  void replace(Run& run, size_t number_, Model next) {
+    trainer.reset();
+    number = number_;
+    model = std::make_unique<Model>(std::move(next));
+    trainer = std::make_unique<Trainer>(run, *model);
+  }
+};
+
+// Puts the run where the checkpoint says it stood.
+Status read_standing(Run& run, Held& held, const std::string& path) {
+  ASSIGN_OR_RETURN(const Progress p, read_progress(path, run.recipe_hash));
+  const std::vector<Stage>& stages = run.recipe.stages;
+  const auto stage = static_cast<size_t>(p.stage);
+  if (stage > stages.size()) {
+    return invalid(fmt::format("{}: stands in stage {} of {}", path, stage + 1, stages.size()));
+  }
+  // Its weights are overwritten: any model of the shape will do.
+  const size_t number = weights_at_start(run.recipe, stage).model;
+  if (number != held.number) {
+    ASSIGN_OR_RETURN(Model model,
+                     make_model(run.recipe, number, run.tokenizer, Model::Use::kTraining));
+    held.replace(run, number, std::move(model));
+  }
+  held.trainer->reference.reset();
+  if (stage < stages.size() && stages[stage].kind == StageKind::kGrpo && stages[stage].beta > 0 &&
+      p.stage_step > 0) {
+    ASSIGN_OR_RETURN(Model copy, Model::create(held.model->config(), 0));
+    held.trainer->reference = std::make_unique<Model>(std::move(copy));
+  }
+  ASSIGN_OR_RETURN(run.progress, read_checkpoint(path, run.recipe_hash, held.trainer->arrays()));
+  held.trainer->learner.set_steps(run.progress.optimizer_step);
+  return {};
+}
+
+// Goes on from the newest checkpoint that reads; none: the run starts from the beginning.
+Status resume(Run& run, Held& held) {
+  const std::vector<std::string> all = list_checkpoints(run.options.out);
   Status last;
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
-    t.reference.reset();
-    Result<Progress> p = read_checkpoint(*path, t.recipe_hash, t.arrays());
-    const auto stage = p.ok() ? static_cast<size_t>(p->stage) : 0;
-    if (p.ok() && stage > stages.size()) {
-      p = invalid(fmt::format("{}: stands in stage {} of {}", *path, stage + 1, stages.size()));
-    }
-    if (p.ok() && stage < stages.size()) {
-      const Stage& s = stages[stage];
-      if (s.kind == StageKind::kGrpo && s.beta > 0 && p->stage_step > 0) {
-        ASSIGN_OR_RETURN(Model copy, Model::create(t.model.config(), 0));
-        t.reference = std::make_unique<Model>(std::move(copy));
-        p = read_checkpoint(*path, t.recipe_hash, t.arrays());
-      }
-    }
-    if (p.ok()) {
-      t.note("resuming from " + *path);
-      return p;
-    }
-    last = p.status();
-    t.note("skipping " + last.message());
+    last = read_standing(run, held, *path);
+    held.trainer->note((last.ok() ? "resuming from " + *path : "skipping " + last.message()));
+    if (last.ok()) break;
   }
-  if (!all.empty()) return last;
-  t.note(t.options.out + ": no checkpoint yet, starting from the beginning");
-  return Progress{};
-}
-
-// A number or text of a row; 0 or empty where there is none.
-double number_in(const nlohmann::json& row, const std::string& key) {
-  const auto found = row.find(key);
-  return found != row.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string text_in(const nlohmann::json& row, const std::string& key) {
-  const auto found = row.find(key);
-  return found != row.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-// Seconds by phase over the whole run, resumed parts included, from the metrics that it wrote.
-Result<nlohmann::json> phase_seconds(const std::string& out) {
-  ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(out + kMetrics));
-  std::map<std::string, double> seconds;
-  nlohmann::json row;
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, reader.next(row));
-    if (!more) break;
-    const double whole = number_in(row, "seconds");
-    seconds[text_in(row, "stage")] += whole;
-    seconds["all stages"] += whole;
-    for (const char* phase : {"sample", "reward", "forward", "backward", "optimizer"}) {
-      seconds[phase] += number_in(row, std::string("seconds_") + phase);
-    }
+  if (!last.ok()) return last;
+  if (all.empty()) {
+    held.trainer->note(run.options.out + ": no checkpoint yet, starting from the beginning");
   }
-  return nlohmann::json(seconds);
-}
-
-Status write_results(Trainer& t, const TokenizerFiles& files, double wall) {
-  const std::string& out = t.options.out;
-  const std::string folder = out + "/model";
-  RETURN_IF_ERROR(t.model.save(folder));
-  RETURN_IF_ERROR(write_file_atomic(folder + "/tokenizer.json", files.tokenizer_json));
-  if (!files.tokenizer_config_json.empty()) {
-    RETURN_IF_ERROR(
-        write_file_atomic(folder + "/tokenizer_config.json", files.tokenizer_config_json));
-  }
-  if (!files.chat_template.empty()) {
-    RETURN_IF_ERROR(write_file_atomic(folder + "/chat_template.jinja", files.chat_template));
-  }
-  t.summary.weights_hash = t.model.weights_hash();
-  ASSIGN_OR_RETURN(nlohmann::json phases, phase_seconds(out));
-  nlohmann::json evals = nlohmann::json::object();
-  for (const auto& [name, e] : t.summary.evals) {
-    evals[name] = {{"pass@1", e.pass1}, {"stderr", e.stderr_of_mean}, {"length_mean", e.length}};
-    if (e.k > 0) evals[name][fmt::format("cons@{}", e.k)] = e.cons;
-  }
-  const nlohmann::json summary = {{"name", t.recipe.name},
-                                  {"weights_hash", t.summary.weights_hash},
-                                  {"seed", t.recipe.seed},
-                                  {"build", t.options.build},
-                                  {"isa", kernels().isa},
-                                  {"threads", t.pool.size()},
-                                  {"parameters", t.model.parameter_count()},
-                                  {"steps", t.progress.global_step},
-                                  {"evals", evals},
-                                  {"wall_seconds", wall},
-                                  {"phases", phases},
-                                  {"peak_memory_bytes", peak_memory_bytes()}};
-  RETURN_IF_ERROR(write_file_atomic(out + "/summary.json", summary.dump(2) + "\n"));
-  RETURN_IF_ERROR(write_report(out));
-  t.note("wrote " + out + "/model, summary.json, report.html");
-  return {};
+  const auto keep = [&](int64_t global_step) { return global_step <= run.progress.global_step; };
+  ASSIGN_OR_RETURN(run.metrics, JsonlLog::open(run.options.out + kMetricsFile, keep));
+  ASSIGN_OR_RETURN(run.completions, JsonlLog::open(run.options.out + kCompletionsFile, keep));
+  return recall_evals(run);
 }
 
 Result<bool> run_stage(Trainer& t) {
@@ -256,40 +129,53 @@ Result<bool> run_stage(Trainer& t) {
       return t.run_lm_stage();
     case StageKind::kGrpo:
       return t.run_grpo_stage();
-    case StageKind::kEval: {
-      RETURN_IF_ERROR(t.run_eval_stage());
-      return true;
-    }
-    default:
-      break;  // check_stages let none through
+    case StageKind::kReject:
+      return t.run_reject_stage();
+    case StageKind::kDistill:
+      return t.run_distill_stage();
+    case StageKind::kEval:
+      break;
   }
-  PONDER_CHECK(false, t.stage().name);
+  RETURN_IF_ERROR(t.run_eval_stage());
+  return true;
 }
 
-// Evaluations that a resumed run has behind it, for the summary.
-Status recall_evals(Trainer& t) {
-  if (!fs::exists(t.options.out + kMetrics)) return {};
-  ASSIGN_OR_RETURN(JsonlReader reader, JsonlReader::open(t.options.out + kMetrics));
-  nlohmann::json row;
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, reader.next(row));
-    if (!more) return {};
-    EvalLine line{
-        text_in(row, "eval"),         number_in(row, "pass@1"), number_in(row, "stderr"), 0, 0,
-        number_in(row, "length_mean")};
-    if (line.name.empty()) continue;
-    for (const auto& [key, value] : row.items()) {
-      if (!key.starts_with("cons@") || key.size() < 6 || key.size() > 12 || !value.is_number() ||
-          key.find_first_not_of("0123456789", 5) != std::string::npos) {
-        continue;
-      }
-      const int64_t k = std::stoll(key.substr(5));
-      if (k < line.k) continue;  // the largest, as when it was evaluated
-      line.k = k;
-      line.cons = value.get<double>();
-    }
-    t.summary.evals.emplace_back(line.name, line);
+// Ends the stage under way: keeps what it left if a later one wants that, and makes ready the next.
+Status next_stage(Run& run, Held& held) {
+  const auto at = static_cast<size_t>(run.progress.stage), next = at + 1;
+  const Stage& done = run.recipe.stages[at];
+  if (trains(done.kind) && is_kept(run.recipe, at)) {
+    const std::string folder = stage_folder(run.options.out, done.name);
+    RETURN_IF_ERROR(write_model_folder(folder, *held.model, run.files));
+    run.progress.hashes["stages/" + done.name] = held.model->weights_hash();
+    held.trainer->note("kept " + folder);
   }
+  Progress p;
+  p.stage = static_cast<int64_t>(next);
+  p.global_step = run.progress.global_step;
+  p.best = run.progress.best;
+  p.best_step = run.progress.best_step;
+  p.hashes = std::move(run.progress.hashes);
+  run.progress = std::move(p);
+  const Weights wanted = weights_at_start(run.recipe, next);
+  if (wanted == weights_held(run.recipe, next)) {
+    // The next stage starts with a fresh optimizer; the checkpoint says so.
+    held.trainer->learner.reset_optimizer();
+    held.trainer->reference.reset();
+  } else {
+    held.trainer.reset();  // their memory first
+    held.model.reset();
+    ASSIGN_OR_RETURN(Model model, run.load(wanted, Model::Use::kTraining));
+    held.replace(run, wanted.model, std::move(model));
+  }
+  return done.kind == StageKind::kEval ? Status() : held.trainer->save_checkpoint();
+}
+
+// Whether some stage samples or reads the recipe's task.
+bool uses_task(const Recipe& recipe) {
+  return std::any_of(recipe.stages.begin(), recipe.stages.end(), [](const Stage& s) {
+    return s.data.empty() || (s.kind != StageKind::kPretrain && s.kind != StageKind::kSft);
+  });
 }
 
 }  // namespace
@@ -302,7 +188,11 @@ Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool
   const int64_t context =
       std::min(model.config().max_position_embeddings, prompt_tokens + max_tokens);
   const int64_t pages = (context + KvCache::kPageKeys - 1) / KvCache::kPageKeys;
-  options.pages = (options.max_batch + 64) * pages;
+  // Sequences that find no room wait their turn; the answers are the same.
+  constexpr int64_t kCacheBytes = int64_t{2} << 30;
+  const int64_t most = std::max(2 * pages, kCacheBytes / KvCache::page_bytes(model.config()));
+  options.pages = std::min((options.max_batch + 64) * pages, most);
+  options.max_batch = std::min(options.max_batch, options.pages / pages);
   return Engine::create(model, pool, options);
 }
 
@@ -355,7 +245,7 @@ Status Trainer::save_checkpoint() {
   RETURN_IF_ERROR(metrics.sync());
   RETURN_IF_ERROR(completions.sync());
   const std::string path = checkpoint_path(options.out, progress.global_step);
-  RETURN_IF_ERROR(write_checkpoint(path, recipe_hash, progress, arrays()));
+  RETURN_IF_ERROR(write_checkpoint(path, run.recipe_hash, progress, arrays()));
   prune_checkpoints(options.out, path,
                     progress.best_step < 0 ? "" : checkpoint_path(options.out, progress.best_step));
   return {};
@@ -377,62 +267,60 @@ Config config_of(const ModelSpec& m) {
   return c;
 }
 
+Result<Model> Run::load(const Weights& weights, Model::Use use) const {
+  if (weights.stage < 0) return make_model(recipe, weights.model, tokenizer, use);
+  const std::string& name = recipe.stages[static_cast<size_t>(weights.stage)].name;
+  const std::string folder = stage_folder(options.out, name);
+  ASSIGN_OR_RETURN(Model model, Model::load(folder, use));
+  const auto hash = progress.hashes.find("stages/" + name);
+  if (hash != progress.hashes.end() && model.weights_hash() == hash->second) return model;
+  return invalid(folder + ": holds other weights than stage " + name +
+                 " left; expected them unchanged: run the recipe again in another --out");
+}
+
 Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
                               const RunObserver& observer) {
   const double start = seconds_now();
-  RETURN_IF_ERROR(check_stages(recipe, options.recipe_file));
   const std::string recipe_text = recipe_to_toml(recipe);
-  ASSIGN_OR_RETURN(const TokenizerFiles files, tokenizer_files(recipe));
+  ASSIGN_OR_RETURN(TokenizerFiles files, tokenizer_files(recipe));
   ASSIGN_OR_RETURN(Tokenizer tokenizer,
                    Tokenizer::load_json(files.tokenizer_json, files.tokenizer_config_json));
   ASSIGN_OR_RETURN(ChatFormat format, make_format(files, tokenizer));
-  ASSIGN_OR_RETURN(Model model, make_model(recipe, options.recipe_file, tokenizer));
+  RETURN_IF_ERROR(check_models(recipe, options.recipe_file, files, tokenizer));
+  const size_t first = weights_at_start(recipe, 0).model;
+  ASSIGN_OR_RETURN(Model model, make_model(recipe, first, tokenizer, Model::Use::kTraining));
+  if (uses_task(recipe)) {
+    RETURN_IF_ERROR(check_marks(format, model.config(),
+                                options.recipe_file + ": " + model_name(recipe, first)));
+  }
   ASSIGN_OR_RETURN(const FileLock lock, prepare_directory(options, recipe_text));
-  ASSIGN_OR_RETURN(JsonlLog metrics, JsonlLog::open(options.out + kMetrics));
-  ASSIGN_OR_RETURN(JsonlLog completions, JsonlLog::open(options.out + kCompletions));
+  ASSIGN_OR_RETURN(JsonlLog metrics, JsonlLog::open(options.out + kMetricsFile));
+  ASSIGN_OR_RETURN(JsonlLog completions, JsonlLog::open(options.out + kCompletionsFile));
   ThreadPool pool(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
-  Trainer t{recipe,
-            options,
-            observer,
-            sha256_hex(recipe_text),
-            std::move(tokenizer),
-            std::move(format),
-            model,
-            pool,
-            Learner(model, pool),
-            nullptr,
-            {},
-            std::move(metrics),
-            std::move(completions),
-            {}};
-  if (options.resume) {
-    ASSIGN_OR_RETURN(t.progress, resume(t));
-    t.learner.set_steps(t.progress.optimizer_step);
-    const auto keep = [&](int64_t global_step) { return global_step <= t.progress.global_step; };
-    ASSIGN_OR_RETURN(t.metrics, JsonlLog::open(options.out + kMetrics, keep));
-    ASSIGN_OR_RETURN(t.completions, JsonlLog::open(options.out + kCompletions, keep));
-    RETURN_IF_ERROR(recall_evals(t));
+  Run run{recipe,
+          options,
+          observer,
+          sha256_hex(recipe_text),
+          std::move(files),
+          std::move(tokenizer),
+          std::move(format),
+          pool,
+          {},
+          std::move(metrics),
+          std::move(completions),
+          {}};
+  Held held;
+  held.replace(run, first, std::move(model));
+  if (options.resume) RETURN_IF_ERROR(resume(run, held));
+  while (run.progress.stage < static_cast<int64_t>(recipe.stages.size())) {
+    ASSIGN_OR_RETURN(const bool finished, run_stage(*held.trainer));
+    if (!finished) return run.summary;
+    RETURN_IF_ERROR(next_stage(run, held));
   }
-  const int64_t stages = static_cast<int64_t>(recipe.stages.size());
-  while (t.progress.stage < stages) {
-    ASSIGN_OR_RETURN(const bool finished, run_stage(t));
-    if (!finished) return t.summary;
-    // The next stage starts with a fresh optimizer; the checkpoint says so.
-    t.learner.reset_optimizer();
-    t.reference.reset();
-    const Stage& done = t.stage();
-    Progress next;
-    next.stage = t.progress.stage + 1;
-    next.global_step = t.progress.global_step;
-    next.best = t.progress.best;
-    next.best_step = t.progress.best_step;
-    t.progress = next;
-    if (done.kind != StageKind::kEval) RETURN_IF_ERROR(t.save_checkpoint());
-  }
-  t.summary.finished = true;
-  t.summary.seconds = seconds_now() - start;
-  RETURN_IF_ERROR(write_results(t, files, t.summary.seconds));
-  return t.summary;
+  run.summary.finished = true;
+  run.summary.seconds = seconds_now() - start;
+  RETURN_IF_ERROR(write_results(*held.trainer, run.summary.seconds));
+  return run.summary;
 }
 
 }  // namespace ponder

@@ -40,9 +40,12 @@ double number_of(const Json& object, const char* key, double fallback) {
   return it != object.end() && it->is_number() ? it->get<double>() : fallback;
 }
 
-void add_numbers(const Json& object, std::map<std::string, double>& out) {
+void add_numbers(const Json& object, std::map<std::string, double>& out,
+                 const std::string& prefix = "") {
   for (const auto& [key, value] : object.items()) {
-    if (value.is_number() && std::isfinite(value.get<double>())) out[key] = value.get<double>();
+    if (value.is_number() && std::isfinite(value.get<double>())) {
+      out[prefix + key] = value.get<double>();
+    }
   }
 }
 
@@ -87,6 +90,9 @@ Status read_metrics(const std::string& path, RunLog& log) {
     row.eval = text_of(json, "eval");
     row.step = number_of(json, "step", 0);
     add_numbers(json, row.numbers);
+    if (const auto rewards = json.find("rewards"); rewards != json.end() && rewards->is_object()) {
+      add_numbers(*rewards, row.numbers, "rewards.");
+    }
     log.metrics.push_back(std::move(row));
   }
   return {};
@@ -108,6 +114,9 @@ void add_completions(const std::vector<std::string_view>& lines, std::vector<Com
     row.finish = text_of(json, "finish_reason");
     row.verdict = text_of(json, "verdict");
     row.advantage = number_of(json, "advantage", 0);
+    if (const auto ids = json.find("ids"); ids != json.end() && ids->is_array()) {
+      row.length = static_cast<double>(ids->size());
+    }
     if (const auto rewards = json.find("rewards"); rewards != json.end() && rewards->is_object()) {
       add_numbers(*rewards, row.rewards);
     }
@@ -150,14 +159,6 @@ void read_summary(std::string_view text, RunLog& log) {
   }
   if (const auto phases = json.find("phases"); phases != json.end() && phases->is_object()) {
     add_numbers(*phases, log.phases);
-  }
-  if (const auto claims = json.find("claims"); claims != json.end() && claims->is_array()) {
-    for (const Json& claim : *claims) {
-      if (!claim.is_object()) continue;
-      const auto holds = claim.find("ok");
-      log.claims.push_back({text_of(claim, "claim"), text_of(claim, "measured"),
-                            holds != claim.end() && holds->is_boolean() && holds->get<bool>()});
-    }
   }
 }
 

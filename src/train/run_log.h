@@ -16,7 +16,8 @@ struct MetricRow {
   std::string stage;
   std::string eval;  // name of the evaluation; empty: a training step
   double step = 0;
-  std::map<std::string, double> numbers;  // every key whose value is a finite number
+  // Every key whose value is a finite number; those of "rewards" as "rewards.NAME".
+  std::map<std::string, double> numbers;
 
   // The number under `key`, NaN if there is none.
   double get(const std::string& key) const;
@@ -28,11 +29,7 @@ struct CompletionRow {
   std::string stage, prompt, text, finish, verdict;
   std::map<std::string, double> rewards;
   double advantage = 0;
-};
-
-struct Claim {
-  std::string claim, measured;
-  bool holds = false;
+  double length = 0;  // tokens
 };
 
 struct RunLog {
@@ -41,7 +38,6 @@ struct RunLog {
   std::vector<std::pair<std::string, std::string>>
       summary;                           // scalars of summary.json as text, in key order
   std::map<std::string, double> phases;  // seconds by phase
-  std::vector<Claim> claims;             // summary.json's "claims": [{"claim", "measured", "ok"}]
   std::string recipe;                    // recipe.toml as it is
   int64_t skipped_lines = 0;             // neither empty nor a JSON object
 };

@@ -7,20 +7,64 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/test_folder.h"
 #include "eval/estimators.h"
 #include "io/safetensors.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 #include "train/checkpoint.h"
+#include "train/test_run.h"
 #include "train/trainer.h"
 
 namespace ponder {
+
+Recipe test_recipe(const std::string& text, std::vector<std::string> overrides) {
+  auto recipe = parse_recipe(text, {"tiny.toml", std::move(overrides), ""});
+  EXPECT_TRUE(recipe.ok()) << recipe.status().message();
+  return std::move(recipe).value();
+}
+
+Result<RunSummary> test_run(const Recipe& recipe, const std::string& out, bool resume,
+                            const RunObserver& observer, int threads) {
+  RunOptions options;
+  options.out = out;
+  options.resume = resume;
+  options.build = "test";
+  options.threads = threads;
+  return run_recipe(recipe, options, observer);
+}
+
+std::vector<nlohmann::json> rows_of(const std::string& path) {
+  std::vector<nlohmann::json> out;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    out.push_back(nlohmann::json::parse(line, nullptr, false));
+    EXPECT_TRUE(out.back().is_object()) << path << ": " << line;
+  }
+  return out;
+}
+
+nlohmann::json measured_nothing(nlohmann::json row) {
+  std::erase_if(row.get_ref<nlohmann::json::object_t&>(), [](const auto& entry) {
+    return entry.first.starts_with("seconds") || entry.first == "tokens_per_second" ||
+           entry.first == "peak_memory_bytes";
+  });
+  return row;
+}
+
+void expect_same_metrics(const std::string& run_a, const std::string& run_b) {
+  const auto a = rows_of(run_a + "/metrics.jsonl"), b = rows_of(run_b + "/metrics.jsonl");
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(measured_nothing(a[i]), measured_nothing(b[i])) << "row " << i;
+  }
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -87,12 +131,6 @@ ks = [1, 4, 2]
 max_tokens = 20
 )";
 
-Recipe recipe_of(const std::string& text, std::vector<std::string> overrides = {}) {
-  auto recipe = parse_recipe(text, {"tiny.toml", std::move(overrides), ""});
-  EXPECT_TRUE(recipe.ok()) << recipe.status().message();
-  return std::move(recipe).value();
-}
-
 // Its steps, and the moments after each step and evaluation in their order: base, before, and of
 // zero two updates and an evaluation three times (the last rollout is used in part), after.
 constexpr int kBase = 40, kMoments = kBase + 1 + 8 + 1;
@@ -100,45 +138,8 @@ constexpr int kBase = 40, kMoments = kBase + 1 + 8 + 1;
 constexpr int kEndOfBase = kBase, kFirstRollout = kBase + 1 + 3, kEndOfZero = kBase + 1 + 8;
 
 const Recipe& tiny() {
-  static const Recipe recipe = recipe_of(kTiny);
+  static const Recipe recipe = test_recipe(kTiny);
   return recipe;
-}
-
-Result<RunSummary> run(const Recipe& recipe, const std::string& out, bool resume = false,
-                       const RunObserver& observer = {}, int threads = 0) {
-  RunOptions options;
-  options.out = out;
-  options.resume = resume;
-  options.build = "test";
-  options.threads = threads;
-  return run_recipe(recipe, options, observer);
-}
-
-std::vector<json> rows_of(const std::string& path) {
-  std::vector<json> out;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    out.push_back(json::parse(line, nullptr, false));
-    EXPECT_TRUE(out.back().is_object()) << path << ": " << line;
-  }
-  return out;
-}
-
-// Rows without the keys that measure time and memory.
-std::vector<json> measured_nothing(const std::string& run_dir) {
-  std::vector<json> out = rows_of(run_dir + "/metrics.jsonl");
-  for (json& row : out) {
-    std::erase_if(row.get_ref<json::object_t&>(), [](const auto& entry) {
-      return entry.first.starts_with("seconds") || entry.first == "tokens_per_second" ||
-             entry.first == "peak_memory_bytes";
-    });
-  }
-  return out;
-}
-
-void expect_same_rows(const std::vector<json>& a, const std::vector<json>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i], b[i]) << "row " << i;
 }
 
 // The run that nothing disturbed, and its folder at the moment after every step and evaluation:
@@ -157,7 +158,7 @@ struct Unbroken {
     RunObserver observer;
     observer.step = [&](const StepReport&) { keep(); };
     observer.eval = [&](const EvalLine&) { keep(); };
-    auto result = run(tiny(), out, false, observer);
+    auto result = test_run(tiny(), out, false, observer);
     EXPECT_TRUE(result.ok()) << result.status().message();
     if (result.ok()) summary = *result;
   }
@@ -172,7 +173,7 @@ void expect_same_run(const std::string& out, const RunSummary& summary) {
   const Unbroken& u = unbroken();
   EXPECT_TRUE(summary.finished);
   EXPECT_EQ(summary.weights_hash, u.summary.weights_hash);
-  expect_same_rows(measured_nothing(out), measured_nothing(u.out));
+  expect_same_metrics(out, u.out);
   EXPECT_EQ(slurp(out + "/completions.jsonl"), slurp(u.out + "/completions.jsonl"));
   EXPECT_EQ(slurp(out + "/model/model.safetensors"), slurp(u.out + "/model/model.safetensors"));
   const json a = json::parse(slurp(out + "/summary.json")),
@@ -337,16 +338,16 @@ TEST(Run, StoppedAndResumedItEndsTheSame) {
     int polls = 0, until = first;
     RunObserver observer;
     observer.stop = [&] { return polls++ == until; };
-    auto summary = run(tiny(), out, false, observer);
+    auto summary = test_run(tiny(), out, false, observer);
     ASSERT_TRUE(summary.ok()) << summary.status().message();
     EXPECT_FALSE(summary->finished) << first;
     EXPECT_FALSE(fs::exists(out + "/summary.json"));
     // Stopped once more on the way.
     polls = 0;
     until = 1;
-    summary = run(tiny(), out, true, observer);
+    summary = test_run(tiny(), out, true, observer);
     ASSERT_TRUE(summary.ok()) << summary.status().message();
-    if (!summary->finished) summary = run(tiny(), out, true);
+    if (!summary->finished) summary = test_run(tiny(), out, true);
     ASSERT_TRUE(summary.ok()) << summary.status().message();
     expect_same_run(out, *summary);
   }
@@ -365,7 +366,7 @@ TEST(Run, KilledAtAnyMomentAndResumedItEndsTheSame) {
     fs::create_directories(out + "/checkpoints");
     plant(out + "/checkpoints/step-00000099.safetensors.1.0.tmp", "half");
     plant(out + "/recipe.toml.1.0.tmp", "half");
-    const auto summary = run(tiny(), out, true, {}, 1 + moment % 3);
+    const auto summary = test_run(tiny(), out, true, {}, 1 + moment % 3);
     ASSERT_TRUE(summary.ok()) << moment << ": " << summary.status().message();
     expect_same_run(out, *summary);
   }
@@ -376,14 +377,14 @@ TEST(Run, GroupsWithoutVarianceAreSkippedOnlyWhereThatIsExact) {
     double norms[2], values[2];
     for (int skip : {0, 1}) {
       TestFolder folder;
-      Recipe recipe = recipe_of(
+      Recipe recipe = test_recipe(
           kTiny, {"zero.beta=0", "zero.steps=1", "zero.minibatches_per_rollout=1",
                   "zero.truncated=zero_reward", "zero.rewards={cosine = 1.0}",
                   "zero.length_cap=[{from_step = 0, tokens = 2}]", "zero.prompts_per_rollout=16",
                   std::string("zero.loss=") + loss,
                   std::string("zero.skip_zero_variance=") + (skip == 1 ? "true" : "false")});
       recipe.stages.resize(3);
-      ASSERT_TRUE(run(recipe, folder / "run").ok());
+      ASSERT_TRUE(test_run(recipe, folder / "run").ok());
       for (const json& row : rows_of(folder / "run/metrics.jsonl")) {
         if (row["stage"] != "zero" || row.contains("eval")) continue;
         // Some groups move the policy, and some do not.
@@ -401,7 +402,7 @@ TEST(Run, GroupsWithoutVarianceAreSkippedOnlyWhereThatIsExact) {
 
 TEST(Run, ThreadsChangeNothing) {
   TestFolder folder;
-  const auto summary = run(tiny(), folder / "run", false, {}, 3);
+  const auto summary = test_run(tiny(), folder / "run", false, {}, 3);
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   expect_same_run(folder / "run", *summary);
 }
@@ -413,7 +414,7 @@ TEST(Run, ResumingAFinishedRunChangesNothing) {
   int steps = 0;
   RunObserver observer;
   observer.step = [&](const StepReport&) { ++steps; };
-  const auto summary = run(tiny(), out, true, observer);
+  const auto summary = test_run(tiny(), out, true, observer);
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   EXPECT_EQ(steps, 0);
   expect_same_run(out, *summary);
@@ -433,7 +434,7 @@ struct Damaged : testing::Test {
     std::string notes;
     RunObserver observer;
     observer.note = [&](const std::string& line) { notes += line + "\n"; };
-    const auto summary = run(tiny(), out, true, observer);
+    const auto summary = test_run(tiny(), out, true, observer);
     ASSERT_TRUE(summary.ok()) << summary.status().message();
     EXPECT_NE(notes.find("skipping " + bad), std::string::npos) << notes;
     EXPECT_NE(notes.find("resuming from " + good), std::string::npos) << notes;
@@ -447,7 +448,7 @@ TEST_F(Damaged, ATruncatedCheckpointIsPassedOver) {
   expect_passed_over(
       [](const std::string& path) { fs::resize_file(path, fs::file_size(path) - 7); });
   for (const std::string& path : list_checkpoints(out)) fs::resize_file(path, 100);
-  const auto lost = run(tiny(), out, true);
+  const auto lost = test_run(tiny(), out, true);
   ASSERT_FALSE(lost.ok());
   EXPECT_NE(lost.status().message().find("checkpoints/step-"), std::string::npos);
 }
@@ -493,7 +494,7 @@ TEST(Run, AFullDiskWhileCheckpointingLosesNothing) {
   ASSERT_FALSE(before.empty());
   {
     const SizeLimit full(fs::file_size(before[0]) / 2);
-    const auto summary = run(tiny(), out, true);
+    const auto summary = test_run(tiny(), out, true);
     ASSERT_FALSE(summary.ok());
     EXPECT_EQ(summary.status().code(), Code::kIo);
     EXPECT_NE(summary.status().message().find("checkpoints/step-"), std::string::npos)
@@ -501,14 +502,14 @@ TEST(Run, AFullDiskWhileCheckpointingLosesNothing) {
   }
   EXPECT_TRUE(files_ending(out, ".tmp").empty());
   EXPECT_EQ(list_checkpoints(out), before);
-  const auto summary = run(tiny(), out, true);
+  const auto summary = test_run(tiny(), out, true);
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   expect_same_run(out, *summary);
 }
 
 struct BadRun : testing::Test {
   void expect_refused(const Recipe& recipe, bool resume, const std::string& part) {
-    const auto got = run(recipe, out, resume);
+    const auto got = test_run(recipe, out, resume);
     ASSERT_FALSE(got.ok()) << part;
     EXPECT_NE(got.status().message().find(part), std::string::npos) << got.status().message();
     EXPECT_EQ(got.status().message().find('\n'), std::string::npos) << got.status().message();
@@ -521,7 +522,7 @@ TEST_F(BadRun, ARunDirectoryIsNeverTrainedOver) {
   fs::copy(unbroken().moments + "/13", out, fs::copy_options::recursive);
   const std::string metrics = slurp(out + "/metrics.jsonl");
   expect_refused(tiny(), false, out + ": holds a run already");
-  expect_refused(recipe_of(kTiny, {"seed=4"}), true, "another recipe");
+  expect_refused(test_recipe(kTiny, {"seed=4"}), true, "another recipe");
   fs::remove(out + "/recipe.toml");
   expect_refused(tiny(), false, out + ": holds a run already");
   fs::remove(out + "/metrics.jsonl");
@@ -531,10 +532,7 @@ TEST_F(BadRun, ARunDirectoryIsNeverTrainedOver) {
 }
 
 TEST_F(BadRun, WhatCannotRunIsRefusedBeforeAnythingIsWritten) {
-  const std::string later =
-      std::string(kTiny) + "[[stage]]\nkind = \"reject\"\nname = \"keep\"\nmax_tokens = 9\n";
-  expect_refused(recipe_of(later), false, "stage keep: kind reject is not available");
-  expect_refused(recipe_of(kTiny, {"model.vocab_size=255"}), false, "model.vocab_size");
+  expect_refused(test_recipe(kTiny, {"model.vocab_size=255"}), false, "model.vocab_size");
   Recipe elsewhere = tiny();
   elsewhere.model.path = folder / "nowhere";
   expect_refused(elsewhere, false, folder / "nowhere");
@@ -545,7 +543,7 @@ TEST_F(BadRun, WhatCannotRunIsRefusedBeforeAnythingIsWritten) {
 }
 
 TEST_F(BadRun, ALearningRateThatExplodesIsAnErrorWithItsStageAndStep) {
-  Recipe wild = recipe_of(kTiny, {"base.lr=10", "base.clip=0", "base.schedule='constant'"});
+  Recipe wild = test_recipe(kTiny, {"base.lr=10", "base.clip=0", "base.schedule='constant'"});
   wild.stages[0].lr = 1e30;
   expect_refused(wild, false, "stage base step ");
 }
@@ -556,14 +554,14 @@ TEST(RunFromData, AnEpochReadsEveryTokenOnce) {
   // 16 tokens each, the last of which is predicted and not read: 15.
   for (int i = 0; i < 8; ++i) rows += "{\"text\": \"1+2=3;1+2=3;1+2=\"}\n";
   plant(folder / "rows.jsonl", rows);
-  Recipe recipe = recipe_of(kTiny);
+  Recipe recipe = test_recipe(kTiny);
   recipe.stages.resize(1);
   Stage& s = recipe.stages[0];
   s.data = folder / "rows.jsonl";
   s.tokens = 0;
   s.epochs = 2;
   s.tokens_per_step = s.micro_tokens = 15;
-  const auto summary = run(recipe, folder / "run");
+  const auto summary = test_run(recipe, folder / "run");
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   const std::vector<json> steps = rows_of(folder / "run/metrics.jsonl");
   EXPECT_EQ(steps.size(), 16u);
@@ -572,22 +570,22 @@ TEST(RunFromData, AnEpochReadsEveryTokenOnce) {
 
 TEST(RunFromData, AModelThatWasTrainedIsTrainedOn) {
   TestFolder folder;
-  Recipe recipe = recipe_of(kTiny, {"base.tokens=600"});
+  Recipe recipe = test_recipe(kTiny, {"base.tokens=600"});
   recipe.stages.resize(1);
   recipe.model = ModelSpec();
   recipe.model.path = unbroken().out + "/model";
   recipe.stages[0].lr = 0;
-  const auto summary = run(recipe, folder / "run");
+  const auto summary = test_run(recipe, folder / "run");
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   EXPECT_EQ(summary->weights_hash, unbroken().summary.weights_hash);
 }
 
 TEST(RunFromData, InitialWeightsAreAsTheRecipeSays) {
   TestFolder folder;
-  Recipe recipe = recipe_of(
+  Recipe recipe = test_recipe(
       kTiny, {"base.tokens=600", "model.init=normal", "model.initializer_range=0.3", "base.lr=0"});
   recipe.stages.resize(1);
-  ASSERT_TRUE(run(recipe, folder / "run").ok());
+  ASSERT_TRUE(test_run(recipe, folder / "run").ok());
   const auto model = Model::load(folder / "run/model", Model::Use::kTraining);
   ASSERT_TRUE(model.ok());
   for (const Parameter& p : model->parameters()) {

@@ -1,4 +1,4 @@
-#include "train/chart.h"
+#include "eval/chart.h"
 
 #include <fmt/format.h>
 
@@ -9,6 +9,33 @@
 
 namespace ponder {
 namespace {
+
+constexpr std::string_view kStyle = R"(
+:root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2026;--dim:#626874;--line:#e3e0d8;--good:#1a7f4b;--bad:#b3372b;
+--c0:#2458c5;--c1:#c2570c;--c2:#1a7f4b;--c3:#8a3ab9;--whisker:#1d2026}
+@media(prefers-color-scheme:dark){:root{--bg:#14161a;--card:#1c1f25;--ink:#e8e6e1;--dim:#9aa1ad;--line:#31353d;--good:#5cc48d;--bad:#f0857a;
+--c0:#7aa6ff;--c1:#ffab66;--c2:#5cc48d;--c3:#cf9bf0;--whisker:#e8e6e1}}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:1080px;margin:0 auto;padding:24px 16px 48px}h1{font-size:1.7rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .8rem}
+.sub,footer{color:var(--dim);font-size:.9rem}.sub{overflow-wrap:anywhere}
+.grid2{display:grid;gap:12px;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
+.pair{grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
+figure,.card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px}
+figcaption{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.88rem;margin-bottom:4px}
+.legend{display:flex;flex-wrap:wrap;gap:2px 12px;color:var(--dim)}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
+.legend b{color:var(--ink);font-variant-numeric:tabular-nums}
+svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font-size:11px}svg path{fill:none;stroke-width:1.8;stroke-linejoin:round}
+.grid{stroke:var(--line)}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);vertical-align:top}
+th{color:var(--dim);font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}.scroll{overflow-x:auto}
+.yes{color:var(--good);font-weight:700}.no{color:var(--bad);font-weight:700}
+.bar{display:grid;grid-template-columns:minmax(70px,150px) 1fr 72px;gap:10px;align-items:center;font-size:.9rem;margin:5px 0}
+.bar span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.bar b{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+.track{position:relative;height:18px;background:var(--line);border-radius:5px}.fill{height:100%;background:var(--c0);border-radius:5px}
+.whisker{position:absolute;top:8px;height:2px;background:var(--whisker)}
+.sample{margin:0 0 12px}.sample pre,details pre{font:13px/1.5 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:6px 0}
+details{margin-top:12px}summary{cursor:pointer;font-weight:600}td.hash{overflow-wrap:anywhere}
+)";
 
 constexpr size_t kMaxPoints = 320;  // of one line
 constexpr double kWidth = 420, kHeight = 210;
@@ -197,8 +224,75 @@ std::string line_chart(const std::vector<Series>& series, const ChartOptions& op
   const std::string title = escape_html(options.title);
   return fmt::format(
       "<figure><figcaption><strong>{}</strong><span class=legend>{}</span></figcaption>"
-      "<svg viewBox=\"0 0 {} {}\" role=img aria-label=\"{} over steps\">{}{}</svg></figure>\n",
-      title, legend, kWidth, kHeight, title, axes(f), svg);
+      "<svg viewBox=\"0 0 {} {}\" role=img aria-label=\"{} over {}\">{}{}</svg></figure>\n",
+      title, legend, kWidth, kHeight, title, escape_html(options.x_name), axes(f), svg);
+}
+
+std::string histogram(const std::vector<Series>& series, std::string_view title,
+                      std::string_view x_name) {
+  constexpr size_t kBins = 30;
+  double low = 0, high = -kHuge;  // the axis begins at 0
+  for (const Series& one : series) {
+    for (const double value : one.x) {
+      if (!std::isfinite(value)) continue;
+      low = std::min(low, std::clamp(value, -kHuge, kHuge));
+      high = std::max(high, std::clamp(value, -kHuge, kHuge));
+    }
+  }
+  if (high == -kHuge && low == 0) return "";
+  const double step = round_step(std::max({high - low, 1.0, 1e-6 * std::abs(low)}), 5);
+  low = std::floor(low / step) * step;
+  high = std::max(std::ceil(high / step), low / step + 1) * step;
+  std::vector<std::vector<double>> counts;  // by series and bin
+  std::vector<double> totals(kBins, 0);
+  std::string legend;
+  for (size_t i = 0; i < series.size(); ++i) {
+    counts.emplace_back(kBins, 0);
+    size_t values = 0;
+    for (const double value : series[i].x) {
+      if (!std::isfinite(value)) continue;
+      const double place = (std::clamp(value, -kHuge, kHuge) - low) / (high - low) * kBins;
+      const size_t bin = std::min(static_cast<size_t>(std::max(place, 0.0)), kBins - 1);
+      counts[i][bin] += 1;
+      totals[bin] += 1;
+      ++values;
+    }
+    legend += fmt::format("<span><i style=\"background:var(--c{})\"></i>{} <b>{}</b></span>", i % 4,
+                          escape_html(series[i].label), values);
+  }
+  const double most = *std::max_element(totals.begin(), totals.end());
+  const double y_step = std::max(round_step(most, 4), 1.0);
+  const Frame f{low, high, 0, std::ceil(most / y_step) * y_step};
+  const double width = (kWidth - kLeft - kRight) / kBins;
+  std::vector<double> below(kBins, 0);
+  std::string svg;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    for (size_t bin = 0; bin < kBins; ++bin) {
+      if (counts[i][bin] == 0) continue;
+      const double top = f.y(below[bin] + counts[i][bin]);
+      svg += fmt::format(
+          "<rect x={:.1f} y={:.1f} width={:.1f} height={:.1f} style=\"fill:var(--c{})\" />",
+          kLeft + width * static_cast<double>(bin) + 0.5, top, width - 1, f.y(below[bin]) - top,
+          i % 4);
+      below[bin] += counts[i][bin];
+    }
+  }
+  return fmt::format(
+      "<figure><figcaption><strong>{}</strong><span class=legend>{}</span></figcaption>"
+      "<svg viewBox=\"0 0 {} {}\" role=img aria-label=\"{} by {}\">{}{}</svg></figure>\n",
+      escape_html(title), legend, kWidth, kHeight, escape_html(title), escape_html(x_name), axes(f),
+      svg);
+}
+
+std::string html_page(std::string_view title, std::string_view subtitle, std::string_view body) {
+  const std::string name = escape_html(title);
+  return fmt::format(
+      "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+      "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
+      "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src "
+      "'unsafe-inline'\"><title>{}</title><style>{}</style></head>\n"
+      "<body><main><h1>{}</h1><p class=sub>{}</p>\n{}</main></body></html>\n",
+      name, kStyle, name, subtitle, body);
 }
 
 std::string interval_bars(const std::vector<Bar>& bars) {

@@ -1,0 +1,311 @@
+// ponder serve [MODEL...]: the server.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "cmd/chat.h"
+#include "cmd/serve_flags.h"
+#include "cmd/verb.h"
+#include "server/service.h"
+#include "text/gguf_tokenizer.h"
+
+namespace ponder {
+namespace {
+
+constexpr uint16_t kPort = 11434;  // where clients of Ollama look
+
+struct Options {
+  std::vector<std::string> models, served_names, api_keys, cors_origins, allowed_hosts, notes;
+  std::string host, keys_file, tls_certificate, tls_key, context, model_flag, origins_json;
+  std::string kv_type, speculation = "none", prefix_folder;
+  int64_t prefix_mib = 4096;
+  std::optional<uint16_t> port;
+  int threads = 0, http_threads = 2, connections = HttpLimits().connections;
+  int64_t max_batch = 64, max_queue = 512, chunk = 512, cache_tokens = 0, body_mib = 32;
+  double drain_seconds = 30;
+  bool no_log = false;
+};
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// What the flags leave open is taken from Ollama's and vLLM's variables.
+Status read_environment(Options& o) {
+  if (const std::string host = environment("OLLAMA_HOST"); !host.empty()) {
+    ASSIGN_OR_RETURN(const HostPort where, parse_host(host));
+    if (o.host.empty()) o.host = where.host;
+    if (!o.port && where.port) o.port = where.port;
+  }
+  const auto number = [](const char* name, int64_t& to, int64_t unless) -> Status {
+    const std::string text = environment(name);
+    if (text.empty() || to != unless) return {};
+    const std::optional<int64_t> value = parse_count(text);
+    if (!value) return invalid(fmt::format("{}={}: expected a number", name, text));
+    if (*value > 0) to = *value;
+    return {};
+  };
+  RETURN_IF_ERROR(number("OLLAMA_NUM_PARALLEL", o.max_batch, Options().max_batch));
+  RETURN_IF_ERROR(number("OLLAMA_MAX_QUEUE", o.max_queue, Options().max_queue));
+  if (o.context.empty()) o.context = environment("OLLAMA_CONTEXT_LENGTH");
+  if (o.kv_type.empty()) o.kv_type = environment("OLLAMA_KV_CACHE_TYPE");
+  std::string origins = environment("OLLAMA_ORIGINS");
+  while (!origins.empty()) {
+    const size_t end = std::min(origins.find(','), origins.size());
+    o.cors_origins.push_back(origins.substr(0, end));
+    origins.erase(0, end + 1);
+  }
+  for (const char* name : {"PONDER_API_KEY", "VLLM_API_KEY"}) {
+    if (const std::string key = environment(name); !key.empty()) o.api_keys.push_back(key);
+  }
+  if (o.host.empty()) o.host = "127.0.0.1";
+  return {};
+}
+
+Result<KeyStore> read_keys(const Options& o) {
+  KeyStore keys;
+  for (size_t i = 0; i < o.api_keys.size(); ++i) {
+    RETURN_IF_ERROR(keys.add(o.api_keys[i], fmt::format("key-{}", i + 1)));
+  }
+  if (!o.keys_file.empty()) {
+    RETURN_IF_ERROR(keys.add_file(o.keys_file));
+    if (keys.empty()) return invalid(o.keys_file + ": there is no key in it");
+  }
+  if (keys.empty() && !is_loopback(o.host)) {
+    return invalid(fmt::format(
+        "--host {}: other machines could reach the server, so it needs keys: give --api-key KEY or "
+        "--api-keys FILE, or stay on 127.0.0.1",
+        o.host));
+  }
+  return keys;
+}
+
+std::string short_name(const std::string& path) {
+  std::filesystem::path p = std::filesystem::path(path).lexically_normal();
+  if (p.filename().empty()) p = p.parent_path();
+  return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
+}
+
+Result<DType> kv_type_of(const std::string& name) {
+  if (name == "f32" || name == "float32") return DType::kF32;
+  if (name == "f16" || name == "float16" || name == "auto" || name.empty()) return DType::kF16;
+  if (name == "bf16" || name == "bfloat16") return DType::kBF16;
+  if (name == "q8_0") return DType::kQ8_0;
+  return invalid(fmt::format("--kv-type {}: expected f32, f16, bf16 or q8_0", name));
+}
+
+Result<std::shared_ptr<ServedModel>> load(const std::string& model, const std::string& name,
+                                          const Options& o, EngineLoop& loop) {
+  ASSIGN_OR_RETURN(LoadedModel loaded, load_model(model));
+  Result<ChatTemplate> chat_template = ChatTemplate::load(loaded.path);
+  if (!chat_template.ok() && chat_template.status().code() != Code::kNotFound) {
+    return chat_template.status();
+  }
+  const std::string file = loaded.path;
+  ServedModelSpec spec{
+      name, {}, std::make_unique<Model>(std::move(loaded.model)), std::move(loaded.tokenizer)};
+  if (chat_template.ok()) spec.chat_template = std::move(chat_template).value();
+  const std::optional<int64_t> context = parse_count(o.context.empty() ? "0" : o.context);
+  if (!context)
+    return invalid(fmt::format("--ctx {}: expected a number such as 8192 or 32k", o.context));
+  spec.context = *context;
+  spec.engine.max_batch = o.max_batch;
+  spec.engine.max_queue = o.max_queue;
+  spec.engine.chunk = o.chunk;
+  ASSIGN_OR_RETURN(spec.engine.kv_type, kv_type_of(o.kv_type));
+  if (o.speculation == "lookup") spec.engine.speculation = Speculation::kLookup;
+  if (o.speculation == "nextn") spec.engine.speculation = Speculation::kNextn;
+  if (!o.prefix_folder.empty()) {
+    spec.digest = spec.model->weights_hash();
+    spec.engine.prefix_store.emplace();
+    spec.engine.prefix_store->folder = o.prefix_folder;
+    spec.engine.prefix_store->max_bytes = o.prefix_mib << 20;
+    spec.engine.prefix_store->identity = spec.digest;
+  }
+  spec.cache_tokens = o.cache_tokens;
+  spec.sampling = ChatSettings().sampling;
+  std::error_code ignored;
+  spec.created = std::chrono::duration_cast<std::chrono::seconds>(
+                     std::filesystem::last_write_time(file, ignored).time_since_epoch() -
+                     std::filesystem::file_time_type::clock::now().time_since_epoch() +
+                     std::chrono::system_clock::now().time_since_epoch())
+                     .count();
+  return ServedModel::create(std::move(spec), loop);
+}
+
+Status load_all(const Options& o, EngineLoop& loop, FixedHost& host) {
+  for (size_t i = 0; i < o.models.size(); ++i) {
+    const std::string& path = o.models[i];
+    std::vector<std::string> names = {short_name(path)}, aliases = {path};
+    if (i == 0) {
+      if (!o.served_names.empty()) {
+        aliases.push_back(names.front());
+        names = o.served_names;
+      }
+      // Programs written for DeepSeek's own service ask for these.
+      aliases.insert(aliases.end(), {"deepseek-chat", "deepseek-reasoner"});
+    }
+    const auto start = std::chrono::steady_clock::now();
+    ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> model, load(path, names.front(), o, loop));
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("model {}: {:.1f} million parameters, context {}, loaded in {}\n", names.front(),
+               static_cast<double>(model->parameters()) / 1e6, model->context(),
+               duration_text(seconds));
+    names.erase(names.begin());
+    host.add(model, std::move(names), std::move(aliases));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<HttpServer>> listen(const Options& o, Service& service) {
+  HttpServerOptions http;
+  http.host = o.host;
+  http.port = o.port.value_or(kPort);
+  http.threads = o.http_threads;
+  http.limits.body_bytes = static_cast<uint64_t>(o.body_mib) << 20;
+  http.limits.connections = o.connections;
+  http.tls_certificate = o.tls_certificate;
+  http.tls_key = o.tls_key;
+  http.drain_seconds = o.drain_seconds;
+  Result<std::unique_ptr<HttpServer>> server = HttpServer::create(http, service.callbacks());
+  if (!server.ok() && server.status().code() == Code::kIo && !o.port) {
+    fmt::print("port {} is taken; using a free one\n", kPort);
+    http.port = 0;
+    server = HttpServer::create(http, service.callbacks());
+  }
+  return server;
+}
+
+Status serve(Options o) {
+  RETURN_IF_ERROR(read_environment(o));
+  for (const std::string& note : o.notes) fmt::print(stderr, "ponder serve: {}\n", note);
+  if (!o.model_flag.empty()) o.models.insert(o.models.begin(), o.model_flag);
+  if (o.models.empty()) o.models.push_back(shipped_model());
+  if (!o.origins_json.empty()) {
+    const auto list = nlohmann::json::parse(o.origins_json, nullptr, false);
+    if (!list.is_array()) return invalid("--allowed-origins: expected a JSON list of origins");
+    for (const auto& one : list) {
+      if (one.is_string()) o.cors_origins.push_back(one.get<std::string>());
+    }
+  }
+  ASSIGN_OR_RETURN(KeyStore keys, read_keys(o));
+  std::signal(SIGPIPE, SIG_IGN);
+  EngineLoop loop(o.threads);
+  FixedHost host;
+  RETURN_IF_ERROR(load_all(o, loop, host));
+
+  ServiceOptions options;
+  options.version = PONDER_VERSION;
+  options.cors_origins = o.cors_origins;
+  options.allowed_hosts = o.allowed_hosts;
+  options.check_host = is_loopback(o.host);
+  std::mutex log_mutex;
+  if (!o.no_log) {
+    options.log = [&log_mutex](const std::string& line) {
+      const std::lock_guard lock(log_mutex);
+      std::fprintf(stderr, "%s\n", line.c_str());
+    };
+  }
+  Service service(std::move(options), std::move(keys), host, loop);
+  ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server, listen(o, service));
+  service.set_server(server.get());
+  server->stop_on_signals();
+  const bool v6 = o.host.find(':') != std::string::npos;
+  fmt::print("ponder {} listens on {}://{}{}{}:{}\n", PONDER_VERSION,
+             o.tls_key.empty() ? "http" : "https", v6 ? "[" : "", o.host, v6 ? "]" : "",
+             server->port());
+  std::fflush(stdout);
+  server->run();
+  loop.stop();  // what it holds belongs to the server
+  fmt::print("ponder serve: stopped\n");
+  return {};
+}
+
+// A flag that does not exist is usage, and the one that was meant is named.
+void refuse_unknown(const CLI::App& app) {
+  for (const std::string& word : app.remaining()) {
+    if (!word.starts_with("-")) continue;
+    std::vector<std::string> known;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    const std::string name = word.substr(0, word.find('=')), near = nearest_name(name, known);
+    throw CLI::ParseError(
+        "unknown flag " + name + (near.empty() ? "" : "; did you mean " + near + "?"),
+        CLI::ExitCodes::ExtrasError);
+  }
+}
+
+void add_network(CLI::App& app, Options& o) {
+  app.add_option("--host", o.host, "address to listen on (127.0.0.1); others need keys");
+  app.add_option_function<uint16_t>(
+      "--port", [&o](uint16_t port) { o.port = port; }, "port (11434, or a free one)");
+  app.add_option("--api-key", o.api_keys, "a key that clients must send; may be repeated");
+  app.add_option("--api-keys,--api-key-file", o.keys_file,
+                 "file of keys: SHA256 NAME [scope=...] [models=...] [expires=...] a line");
+  app.add_option("--tls-cert,--ssl-certfile,--ssl-cert-file", o.tls_certificate,
+                 "PEM certificate chain: serve https");
+  app.add_option("--tls-key,--ssl-keyfile,--ssl-key-file", o.tls_key, "its PEM key");
+  app.add_option("--cors-origins", o.cors_origins, "origins whose pages may call; none by default")
+      ->delimiter(',');
+  app.add_option("--allowed-origins", o.origins_json)->group("");
+  app.add_option("--allowed-hosts", o.allowed_hosts, "more names in the Host header to answer to")
+      ->delimiter(',');
+  app.add_option("--max-connections", o.connections, "more are answered 503")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--max-body-mib", o.body_mib, "largest request")->check(CLI::Range(1, 4096));
+  app.add_option("--drain-seconds", o.drain_seconds, "for answers under way at SIGTERM")
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--http-threads", o.http_threads, "threads for requests and replies")
+      ->check(CLI::Range(1, 256));
+  app.add_flag("--disable-log-requests,--no-log", o.no_log, "no line on stderr per request");
+}
+
+}  // namespace
+
+Verb add_serve(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("MODEL", o->models,
+                 "names in the store, GGUF files or Hugging Face folders; the shipped one if none");
+  app.add_option("--model,-m", o->model_flag, "the same as the first argument");
+  app.add_option("--served-model-name,--alias", o->served_names, "names for the first model");
+  app.add_option("--ctx,--max-model-len,--ctx-size", o->context,
+                 "tokens of prompt and answer (the model's, at most 32768)");
+  app.add_option("--threads", o->threads, "compute threads (all cores)")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--max-batch,--max-num-seqs,--parallel", o->max_batch, "answers at a time")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--chunk,--max-num-batched-tokens", o->chunk, "prompt tokens in a step")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--max-queue", o->max_queue, "requests that wait; more are answered 429")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--kv-tokens", o->cache_tokens,
+                 "tokens in the key-value cache, per model (four whole contexts)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  app.add_option("--kv-type,--kv-cache-dtype,--cache-type-k", o->kv_type,
+                 "keys and values: f16, bf16, q8_0 or f32 (f16)");
+  app.add_option("--speculation", o->speculation,
+                 "guess tokens ahead, changing none: none, lookup (in the text) or nextn")
+      ->check(CLI::IsMember({"none", "lookup", "nextn"}));
+  app.add_option("--prefix-cache", o->prefix_folder,
+                 "folder that keeps computed prompts across restarts; none by default");
+  app.add_option("--prefix-cache-mib", o->prefix_mib, "its size")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  add_network(app, *o);
+  add_idle_flags(app, o->notes);
+  app.allow_extras();
+  app.parse_complete_callback([&app] { refuse_unknown(app); });
+  app.footer("Example: ponder serve models/zero.gguf --port 11434");
+  return [o] { return serve(*o); };
+}
+
+}  // namespace ponder
