@@ -110,7 +110,7 @@ class Chat(unittest.TestCase):
         self.assertIn("2 messages", t.command("/load evening"))
         self.assertIn("Loaded", t.command(f"/load {self.model}"))
         self.assertIn("no such model", t.command("/load nowhere"))
-        self.assertEqual(t.command("3+4*2=?").split("=?", 1)[1], first.split("=?", 1)[1])
+        self.assertEqual(t.command("3+4*2=?").rsplit("=?", 1)[1], first.rsplit("=?", 1)[1])
         t.send("\x1b[A")  # the line before, from the history
         t.until("3+4*2=?")
         t.send("\x15/bye\r")
