@@ -27,7 +27,7 @@ struct Row {
 
 constexpr Row kVerbs[] = {
     {"run", "talk to a model, or answer one prompt", add_run},
-    {"serve", "answer over HTTP as OpenAI and DeepSeek do", add_serve},
+    {"serve", "answer over HTTP as OpenAI, DeepSeek, Ollama and others do", add_serve},
     {"train", "run a recipe: pre-training, fine-tuning, reinforcement learning", add_train},
     {"eval", "sampled accuracy with error bars, or perplexity", add_eval},
     {"grade", "verdicts on answers, a line each", add_grade},

@@ -3,7 +3,9 @@
 namespace ponder {
 
 std::span<const Dialect* const> dialects() {
-  static constexpr const Dialect* kDialects[] = {&kOpenAi, &kOpenAiResponses, &kDeepSeek, &kSystem};
+  static constexpr const Dialect* kDialects[] = {
+      &kOpenAi, &kOpenAiResponses, &kDeepSeek, &kOllama, &kSystem, &kAnthropic, &kLlamaServer,
+  };
   return kDialects;
 }
 

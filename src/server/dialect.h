@@ -61,7 +61,8 @@ struct Dialect {
 // All dialects; the first one's errors serve where no other is meant.
 std::span<const Dialect* const> dialects();
 
-extern const Dialect kOpenAi, kOpenAiResponses, kDeepSeek, kSystem;
+extern const Dialect kOpenAi, kOpenAiResponses, kDeepSeek, kSystem, kOllama;
+extern const Dialect kAnthropic, kLlamaServer;
 
 // Writes one reply. Called in this order on one sequence: begin(), then either stream_begin(), delta()
 // ..., stream_end() or stream_error(); or whole(). error() may come in place of any of whole() and

@@ -88,7 +88,11 @@ struct ModelEntry {
   std::string name;
   int64_t created = 0;
   std::shared_ptr<const ServedModel> loaded;  // null: it would be loaded first
+  // When it is let go if nobody asks it again, seconds since 1970; none: never.
+  std::optional<int64_t> expires = {};
 };
+
+class ModelStore;
 
 class ModelHost {
  public:
@@ -99,6 +103,11 @@ class ModelHost {
   // Calls back once, at once or from another thread after loading. An empty name is the first model.
   // kNotFound: there is no such model; kExhausted: it does not fit now.
   virtual void find(const std::string& name, std::function<void(Found)> then) = 0;
+  // How long the model is kept after its last answer; below 0: for ever; 0: it is let go as soon as no
+  // answer needs it. Models that are loaded from the start to the end stay.
+  virtual void keep(const std::string& /*name*/, double /*seconds*/) {}
+  // Where models lie that are loaded on demand; null: nowhere.
+  virtual ModelStore* store() { return nullptr; }
 };
 
 // Models that are loaded from the start to the end.

@@ -23,12 +23,7 @@ void metrics(const Call& call) {
       {200, "text/plain; version=0.0.4; charset=utf-8", call.service.metrics_page(), {}});
 }
 
-void root(const Call& call) {
-  call.exchange->respond({200, "text/plain; charset=utf-8", "ponder is running\n", {}});
-}
-
 constexpr Route kRoutes[] = {
-    {"GET", "/", Scope::kPublic, [](Call call) { root(call); }},
     {"GET", "/health", Scope::kPublic, [](Call call) { health(call); }},
     {"GET", "/ping", Scope::kPublic, [](Call call) { health(call); }},
     {"GET", "/version", Scope::kPublic, [](Call call) { version(call); }},
