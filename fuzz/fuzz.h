@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "core/file.h"
 #include "core/status.h"
 
 namespace ponder {
@@ -29,6 +30,19 @@ inline std::string empty_corpus(int argc, char** argv) {
     }
   }
   return {};
+}
+
+// Puts each text into a file of its own in that directory, if there is one. For LLVMFuzzerInitialize:
+// always 0.
+template <typename Seeds>
+int plant_seeds(int argc, char** argv, const Seeds& seeds) {
+  const std::string folder = empty_corpus(argc, argv);
+  int number = 0;
+  for (const auto& seed : seeds) {
+    if (folder.empty()) break;
+    PONDER_CHECK(write_file_atomic(folder + "/seed" + std::to_string(number++), seed).ok());
+  }
+  return 0;
 }
 
 }  // namespace ponder

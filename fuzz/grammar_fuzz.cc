@@ -43,13 +43,7 @@ void run(std::string_view input) {
 }  // namespace ponder
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (folder.empty()) return 0;
-  for (size_t i = 0; i < std::size(ponder::kSeeds); ++i) {
-    const std::string path = folder + "/seed" + std::to_string(i);
-    PONDER_CHECK(ponder::write_file_atomic(path, ponder::kSeeds[i]).ok());
-  }
-  return 0;
+  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -65,11 +65,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  int number = 0;
-  for (const std::string_view seed : ponder::kSeeds) {
-    if (folder.empty()) break;
-    std::ofstream(folder + "/seed" + std::to_string(number++)) << seed;
-  }
-  return 0;
+  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
 }
