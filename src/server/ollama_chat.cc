@@ -187,10 +187,10 @@ void serve(const Call& call, Reader read) {
   asked->model = asked->request.model;
   asked->request.model = host_name(call.service.models(), asked->model);
   if (asked->nothing && asked->keep_alive == 0.0) return unload(call, *asked);
-  with_model(call, asked->request.model,
-             [asked](const Call& then, const std::shared_ptr<const ServedModel>& model) {
-               answer(then, asked, *model);
-             });
+  with_ollama_model(call, asked->request.model,
+                    [asked](const Call& then, const std::shared_ptr<const ServedModel>& model) {
+                      answer(then, asked, *model);
+                    });
 }
 
 void read_chat(Fields& fields, const RequestLimits& limits, Asked& asked) {

@@ -100,10 +100,10 @@ void start(const Call& call, bool older) {
   if (!fields.ok()) return call.fail(fields.error());
   wanted->warnings = fields.warnings();
   wanted->name = host_name(call.service.models(), wanted->model);
-  with_model(call, wanted->name,
-             [wanted](const Call& then, const std::shared_ptr<const ServedModel>& model) {
-               compute(then, wanted, model);
-             });
+  with_ollama_model(call, wanted->name,
+                    [wanted](const Call& then, const std::shared_ptr<const ServedModel>& model) {
+                      compute(then, wanted, model);
+                    });
 }
 
 }  // namespace

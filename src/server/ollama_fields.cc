@@ -263,7 +263,7 @@ ApiError ollama_no_model(const std::string& name) {
   return out;
 }
 
-void with_model(const Call& call, const std::string& name, WithModel then) {
+void with_ollama_model(const Call& call, const std::string& name, WithModel then) {
   if (!call.who.may_use(name)) return call.fail(ollama_no_model(name));
   call.service.models().find(name, [call, name, then = std::move(then)](ModelHost::Found found) {
     call.exchange->post([call, name, then, found = std::move(found)] {

@@ -43,7 +43,7 @@ ApiError ollama_no_model(const std::string& name);
 // Finds or loads the model, and goes on with it on the exchange's sequence. Fails the call if there is none, or
 // the caller may not use it.
 using WithModel = std::function<void(const Call&, const std::shared_ptr<const ServedModel>&)>;
-void with_model(const Call& call, const std::string& name, WithModel then);
+void with_ollama_model(const Call& call, const std::string& name, WithModel then);
 
 // "completion", "tools", "insert", "thinking"
 std::vector<std::string> capabilities_of(const ServedModel& model);
