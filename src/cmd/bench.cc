@@ -123,7 +123,7 @@ struct TokenCost {
 
 struct Options {
   std::string model, train;
-  int64_t prompt = 512, generate = 64;
+  int64_t prompt = 512, generate = 64, chunk = EngineOptions().chunk;
   std::vector<int64_t> batches = {1};
   int threads = 0;
   bool json = false;
@@ -143,10 +143,10 @@ struct SampleTime {
 
 // One engine serves all repeats, as in a server or a training run: only the first touches fresh memory.
 Result<std::unique_ptr<Engine>> make_engine(const Model& model, ThreadPool& pool, int64_t answers,
-                                            int64_t tokens) {
+                                            int64_t tokens, int64_t chunk) {
   EngineOptions options;
   options.max_batch = std::min<int64_t>(512, answers);
-  options.chunk = 2048;
+  options.chunk = chunk;
   options.pages = (options.max_batch + 64) * (tokens / KvCache::kPageKeys + 1);
   return Engine::create(model, pool, options);
 }
@@ -204,6 +204,7 @@ Result<StartTime> start_to_first_token(const Options& o, ThreadPool& pool,
   EngineOptions options;
   options.max_batch = 1;
   options.pages = o.prompt / KvCache::kPageKeys + 2;
+  options.chunk = o.chunk;
   ASSIGN_OR_RETURN(const auto engine, Engine::create(*model, pool, options));
   RETURN_IF_ERROR(sample(*engine, *model, 1, 1, o.prompt, 1, nullptr).status());
   out.first_token = now() - start;
@@ -229,7 +230,8 @@ Status bench_inference(const Options& o) {
   std::vector<double> prefill;
   for (int64_t batch : o.batches) {
     std::vector<double> rates;
-    ASSIGN_OR_RETURN(const auto engine, make_engine(model, pool, batch, o.prompt + o.generate));
+    ASSIGN_OR_RETURN(const auto engine,
+                     make_engine(model, pool, batch, o.prompt + o.generate, o.chunk));
     for (int i = 0; i < 4; ++i) {
       ASSIGN_OR_RETURN(const SampleTime t,
                        sample(*engine, model, batch, 1, o.prompt, o.generate, nullptr));
@@ -366,7 +368,7 @@ Status bench_training(const Options& o) {
   const double flops = 6.0 * static_cast<double>(model.parameter_count()) +
                        6.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * 256);
   ASSIGN_OR_RETURN(const auto engine,
-                   make_engine(model, pool, kPrompts * kGroup, kPrompt + kTokens));
+                   make_engine(model, pool, kPrompts * kGroup, kPrompt + kTokens, 2048));
   std::vector<double> train_rates, gemm, sample_rates, steps;
   for (int i = 0; i < 6; ++i) {
     gemm.push_back(f32_rate(pool));
@@ -423,6 +425,9 @@ Verb add_bench(CLI::App& app) {
   app.add_option("-b", o->batches, "sequences at once, several with commas")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
+  app.add_option("--chunk", o->chunk, "most prompt tokens in one step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
   app.add_option("--threads", o->threads, "0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--train", o->train,
                  "a recipe: its model's training, GRPO step and sampling instead");

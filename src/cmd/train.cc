@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <deque>
+#include <vector>
 
+#include "cmd/progress.h"
 #include "cmd/verb.h"
 #include "train/plan.h"
 #include "train/recipe.h"
@@ -16,20 +16,9 @@
 namespace ponder {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+constexpr size_t kCurveColumns = 24;
 
-// Recent values as a line of block characters, scaled between their extremes.
-std::string sparkline(const std::deque<double>& values) {
-  static const char* const kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  if (values.empty()) return "";
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  std::string out;
-  for (double v : values) {
-    const double share = *high > *low ? (v - *low) / (*high - *low) : 0.0;
-    out += kBlocks[std::min(7, static_cast<int>(share * 8))];
-  }
-  return out;
-}
+volatile std::sig_atomic_t interrupted = 0;
 
 // On a terminal one line that is rewritten, with a sample answer now and then; elsewhere a plain line every few seconds.
 class ProgressPrinter {
@@ -45,20 +34,15 @@ class ProgressPrinter {
     if (r.step == 1 || stage_ != r.stage) history_.clear();
     stage_ = r.stage;
     history_.push_back(rl ? r.accuracy : r.loss);
-    if (history_.size() > 24) history_.pop_front();
+    if (history_.size() > kCurveColumns) history_.erase(history_.begin());
     since_print_ += r.seconds;
     const bool last = r.step == r.steps;
     if (rl && terminal_ && (r.step == 1 || last || r.step % 10 == 0)) sample(r);
     if (!terminal_ && !last && r.step != 1 && since_print_ < 5) return;
     since_print_ = 0;
-    std::string line = fmt::format("{} {}/{}", r.stage, r.step, r.steps);
-    line += rl ? fmt::format("  reward {:.3f}  accuracy {:.3f}  length {:.1f}", r.reward,
-                             r.accuracy, r.length)
-               : fmt::format("  loss {:.4f}", r.loss);
-    line += fmt::format("  {:.0f} tokens/s  {} left", r.tokens_per_second,
-                        duration_text(r.seconds_left));
+    const std::string line = step_line(r);
     if (terminal_) {
-      fmt::print("\r\x1b[K{}  {}", line, sparkline(history_));
+      fmt::print("\r\x1b[K{}  {}", line, sparkline(history_, kCurveColumns));
       open_ = true;
       if (last) clear_keep();
     } else {
@@ -69,9 +53,7 @@ class ProgressPrinter {
 
   void eval(const EvalLine& e) {
     clear();
-    fmt::print("{}: pass@1 {:.3f} ± {:.3f}", e.name, e.pass1, e.stderr_of_mean);
-    if (e.k > 0) fmt::print("  cons@{} {:.3f}", e.k, e.cons);
-    fmt::print("  mean length {:.1f} tokens\n", e.length);
+    fmt::print("{}\n", eval_line(e));
     std::fflush(stdout);
   }
 
@@ -92,21 +74,21 @@ class ProgressPrinter {
   const bool terminal_ = output_is_terminal();
   bool open_ = false;  // a line without its end is on the screen
   std::string stage_;
-  std::deque<double> history_;
+  std::vector<double> history_;
   double since_print_ = 0;
 };
 
 struct Options {
-  std::string recipe, out;
+  std::string recipe, out, watch;
   bool resume = false, plan = false;
   std::vector<std::string> set;
   double gflops = 250;
   int threads = 0;  // 0: the recipe's
 };
 
-// Whether the weights, their gradients and the optimizer's two moments fit this machine at all.
+// Whether the weights, the gradients and the optimizer's two moments fit this machine at all.
 Status check_memory(const std::string& recipe_file, const Plan& plan) {
-  const double needed = 16.0 * static_cast<double>(plan.parameters);
+  const double needed = plan.state_bytes;
   const double present =
       static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= present) return {};
@@ -118,6 +100,7 @@ Status check_memory(const std::string& recipe_file, const Plan& plan) {
 }
 
 Status train(const Options& o) {
+  if (!o.watch.empty()) return watch_run(o.watch);
   ASSIGN_OR_RETURN(const Recipe recipe, load_recipe(o.recipe, o.set, !o.plan));
   ASSIGN_OR_RETURN(const PlanShapes shapes, plan_shapes(recipe));
   const Plan plan = make_plan(recipe, shapes, {.gflops = o.gflops});
@@ -155,7 +138,14 @@ Status train(const Options& o) {
 
 Verb add_train(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  app.add_option("recipe", o->recipe, "TOML file, see docs/recipes.md")->required();
+  auto* recipe = app.add_option("recipe", o->recipe, "TOML file, see docs/recipes.md");
+  auto* watch = app.add_option("--watch", o->watch,
+                               "show the progress of the run in this directory, which another "
+                               "process trains, and nothing else");
+  watch->excludes(recipe);
+  app.callback([recipe, watch] {
+    if (recipe->empty() && watch->empty()) throw CLI::RequiredError("recipe");
+  });
   app.add_option("--out", o->out, "run directory (default: runs/NAME)");
   app.add_flag("--resume", o->resume, "go on with the run in --out");
   app.add_flag("--plan", o->plan, "print batch algebra, work, memory and expected time, and stop");

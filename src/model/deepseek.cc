@@ -84,9 +84,11 @@ Tensor absorbed_attention(Ctx& cx, const Step& step, const DeepseekLayer& w, con
                           const Latent& kv, const KvLayer* cache) {
   const Config& c = step.config;
   const int64_t heads = c.num_attention_heads, rank = c.mla.kv_lora_rank;
-  const Tensor absorbed = head_linear(cx, q.nope, w.k_b_proj);       // (T, H * R)
-  const Tensor queries = concat_heads(cx, absorbed, q.rope, heads);  // (T, H * (R + P))
-  const Tensor keys = concat_heads(cx, kv.c, kv.rope, 1);            // (T, R + P)
+  const Tensor queries = result_alone(cx, [&] {                   // (T, H * (R + P))
+    const Tensor absorbed = head_linear(cx, q.nope, w.k_b_proj);  // (T, H * R)
+    return concat_heads(cx, absorbed, q.rope, heads);
+  });
+  const Tensor keys = concat_heads(cx, kv.c, kv.rope, 1);  // (T, R + P)
   const AttentionShape shape{.heads = heads,
                              .kv_heads = 1,
                              .head_dim = rank + c.mla.qk_rope_head_dim,
@@ -141,13 +143,16 @@ Tensor decoder_layer(Ctx& cx, const Step& step, const DeepseekLayer& w, int64_t 
   const Config& c = step.config;
   const KvCache* cache = step.batch.cache;
   const KvLayer pages = cache != nullptr ? cache->layer(layer) : KvLayer{};
-  Tensor h = rms_norm(cx, x, w.input_layernorm, step.eps);
-  const Query q = query(cx, step, w, h);
-  const Latent kv = latent(cx, step, w, h);
-  const auto attend = c.absorbs() ? absorbed_attention : expanded_attention;
-  const Tensor mixed = attend(cx, step, w, q, kv, cache != nullptr ? &pages : nullptr);
-  x = add(cx, x, linear(cx, mixed, w.o_proj));
-  h = rms_norm(cx, x, w.post_attention_layernorm, step.eps);
+  const Tensor attended = result_alone(cx, [&] {
+    const Tensor h = rms_norm(cx, x, w.input_layernorm, step.eps);
+    const Query q = query(cx, step, w, h);
+    const Latent kv = latent(cx, step, w, h);
+    const auto attend = c.absorbs() ? absorbed_attention : expanded_attention;
+    const Tensor mixed = attend(cx, step, w, q, kv, cache != nullptr ? &pages : nullptr);
+    return linear(cx, mixed, w.o_proj);
+  });
+  x = add(cx, x, attended);
+  const Tensor h = rms_norm(cx, x, w.post_attention_layernorm, step.eps);
   return add(cx, x,
              c.has_experts(layer) ? experts_of(cx, step, w, layer, h) : feed_forward(cx, h, w.mlp));
 }
@@ -206,8 +211,10 @@ Tensor deepseek_forward(Ctx& cx, const Network& model, const Batch& batch) {
   Tensor x = embedding(cx, batch.ids, model.embed_tokens);
   note_residual(batch, x);
   for (int64_t i = 0; i < model.config.num_hidden_layers; ++i) {
-    x = next_residual(cx, batch, x, [&](const Tensor& in) {
-      return decoder_layer(cx, step, model.deepseek[static_cast<size_t>(i)], i, in);
+    x = next_residual(cx, batch, x, [model, i](Ctx& c, const Batch& of, const Tensor& in) {
+      const Step own(model, of);
+      const DeepseekLayer& w = model.deepseek[static_cast<size_t>(i)];
+      return decoder_layer(c, own, w, i, in);
     });
   }
   return rms_norm(cx, x, model.norm, step.eps);

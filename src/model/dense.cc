@@ -28,6 +28,29 @@ constexpr LayerField kLayerFields[] = {
     {"mlp.down_proj.weight", &DenseLayer::down_proj},
 };
 
+// What one layer's computation needs, all of which outlives the tape.
+struct Layer {
+  const Config& config;
+  const DenseLayer& w;
+  int64_t index;
+  AttentionShape shape;
+  float eps;
+  const float* rope;
+  QkvFunction qkv;
+
+  Tensor operator()(Ctx& cx, const Batch& batch, const Tensor& in) const {
+    Tensor h = rms_norm(cx, in, w.input_layernorm, eps);
+    const Qkv heads = qkv(cx, config, w, h, batch, rope);
+    const KvLayer kv = batch.cache != nullptr ? batch.cache->layer(index) : KvLayer{};
+    const Tensor mixed = attention(cx, heads.q, heads.k, heads.v, shape, batch.segments,
+                                   batch.cache != nullptr ? &kv : nullptr);
+    const Tensor x = add(cx, in, linear(cx, mixed, w.o_proj, optional(w.o_bias)));
+    h = rms_norm(cx, x, w.post_attention_layernorm, eps);
+    const auto [gate, up] = linears(cx, h, {{w.gate_proj}, {w.up_proj}});
+    return add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
+  }
+};
+
 }  // namespace
 
 Tensor dense_forward(Ctx& cx, const Network& model, const Batch& batch, QkvFunction qkv) {
@@ -37,23 +60,11 @@ Tensor dense_forward(Ctx& cx, const Network& model, const Batch& batch, QkvFunct
                              static_cast<float>(c.softmax_scale())};
   const float* rope =
       model.rope.rows(1 + *std::max_element(batch.positions.begin(), batch.positions.end()));
-  const auto layer = [&](size_t i, const Tensor& in) {
-    const DenseLayer& w = model.dense[i];
-    Tensor h = rms_norm(cx, in, w.input_layernorm, eps);
-    const Qkv heads = qkv(cx, c, w, h, batch, rope);
-    const KvLayer kv =
-        batch.cache != nullptr ? batch.cache->layer(static_cast<int64_t>(i)) : KvLayer{};
-    const Tensor mixed = attention(cx, heads.q, heads.k, heads.v, shape, batch.segments,
-                                   batch.cache != nullptr ? &kv : nullptr);
-    const Tensor x = add(cx, in, linear(cx, mixed, w.o_proj, optional(w.o_bias)));
-    h = rms_norm(cx, x, w.post_attention_layernorm, eps);
-    const auto [gate, up] = linears(cx, h, {{w.gate_proj}, {w.up_proj}});
-    return add(cx, x, linear(cx, swiglu(cx, gate, up), w.down_proj));
-  };
   Tensor x = embedding(cx, batch.ids, model.embed_tokens);  // (T, hidden_size)
   note_residual(batch, x);
   for (size_t i = 0; i < model.dense.size(); ++i) {
-    x = next_residual(cx, batch, x, [&](const Tensor& in) { return layer(i, in); });
+    const Layer layer{c, model.dense[i], static_cast<int64_t>(i), shape, eps, rope, qkv};
+    x = next_residual(cx, batch, x, layer);
   }
   return rms_norm(cx, x, model.norm, eps);
 }

@@ -244,6 +244,12 @@ void Model::attach_gradients() {
   ModelBuilder::bind(*this);
 }
 
+void Model::detach_gradients() {
+  gradients_.reset();
+  for (Parameter& p : parameters_) p.weight.grad = nullptr;
+  ModelBuilder::bind(*this);
+}
+
 void Model::copy_weights(const Model& other) {
   PONDER_CHECK(buffer_size_ == other.buffer_size_ &&
                parameters_.size() == other.parameters_.size());

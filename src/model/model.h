@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,6 +37,9 @@ struct Batch {
   std::span<const Segment> segments;   // cover the rows in order
   const KvCache* cache = nullptr;      // null: a sequence's earlier keys are rows of this batch
   ExpertUse* experts = nullptr;        // asked for by training of models with experts
+  // With a tape: keep only what each layer begins with, and compute the layer again on the way back.
+  // Less memory for a third more work, to the same bits.
+  bool recompute = false;
   // If given, gets the residual stream: the embedding, then what each layer left, (T, hidden_size).
   std::vector<Tensor>* residuals = nullptr;
 };
@@ -83,19 +87,48 @@ inline void note_residual(const Batch& batch, const Tensor& x) {
   if (batch.residuals != nullptr) batch.residuals->push_back(x);
 }
 
-// x = layer(x). Where nobody will look back, neither a tape nor an observer of the residual stream, the
-// layer's memory is given back at once: its result moves to where its input was.
+// layer(cx, batch, x) with a tape, without its activations until they are wanted.
+template <typename Layer>
+Tensor recomputed_layer(Ctx& cx, const Batch& batch, const Tensor& x, const Layer& layer) {
+  return recomputed(cx, x, [layer, batch](Ctx& c, const Tensor& in) {
+    if (c.tape == nullptr || batch.experts == nullptr) return layer(c, batch, in);
+    ExpertUse counted;  // the first time
+    counted.balance_alpha = batch.experts->balance_alpha;
+    Batch again = batch;
+    again.experts = &counted;
+    return layer(c, again, in);
+  });
+}
+
+// x = layer(cx, batch, x); `layer` is copied and holds nothing that dies before the tape. Where nobody
+// will look back, neither a tape nor an observer of the residual stream, the layer's memory is given
+// back at once: its result moves to where its input was.
 template <typename Layer>
 Tensor next_residual(Ctx& cx, const Batch& batch, const Tensor& x, const Layer& layer) {
   if (cx.tape != nullptr || batch.residuals != nullptr) {
-    const Tensor y = layer(x);
+    const bool again = cx.tape != nullptr && batch.recompute;
+    const Tensor y = again ? recomputed_layer(cx, batch, x, layer) : layer(cx, batch, x);
     note_residual(batch, y);
     return y;
   }
   const Arena::Scope scope(cx.arena);
-  const Tensor y = layer(x);
+  const Tensor y = layer(cx, batch, x);
   std::copy(y.data, y.data + y.size(), x.data);
   return x;
+}
+
+// f(), without the memory of what led to it where no tape will look back: its result moves to where that began.
+template <typename F>
+Tensor result_alone(Ctx& cx, const F& f) {
+  if (cx.tape != nullptr) return f();
+  Tensor y;
+  {
+    const Arena::Scope scope(cx.arena);
+    y = f();
+  }
+  const Tensor out = cx.arena.tensor(y.rows, y.cols);
+  std::memmove(out.data, y.data, static_cast<size_t>(y.size()) * sizeof(float));
+  return out;
 }
 
 class Model {
@@ -157,6 +190,7 @@ class Model {
   std::span<float> flat_gradients();
   int64_t optimized_size() const { return optimized_size_; }
   void attach_gradients();
+  void detach_gradients();
 
   // Copies the values of another model of the same shape (reference policies).
   void copy_weights(const Model& other);

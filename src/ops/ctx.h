@@ -13,12 +13,15 @@ struct LinearObserver {
   virtual void see(const Weight& w, const Tensor& x) = 0;
 };
 
+struct LowRankTable;
+
 struct Ctx {
   ThreadPool& pool;
   Arena& arena;          // results of ops; the caller resets it between steps
   Arena& scratch;        // temporaries inside one op
   Tape* tape = nullptr;  // null: no gradients wanted
   LinearObserver* observer = nullptr;
+  const LowRankTable* low_rank = nullptr;  // matrices that train through factors (ops/low_rank.h)
 
   // A fresh result, tracked if a tape is present.
   Tensor output(int64_t rows, int64_t cols) {

@@ -2,6 +2,7 @@
 
 #include "core/status.h"
 #include "ops/cpu/kernels.h"
+#include "ops/low_rank.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
@@ -10,7 +11,8 @@ namespace {
 
 void record(Ctx& cx, const Tensor& x, const Projection& p, const Tensor& y) {
   const Weight w = p.weight, b = p.bias != nullptr ? *p.bias : Weight{};
-  cx.tape->record(y, [x, w, b, y](Ctx& c) {
+  const LowRank* factors = cx.low_rank != nullptr ? cx.low_rank->find(w) : nullptr;
+  cx.tape->record(y, [x, w, b, y, factors](Ctx& c) {
     Tensor dy = y;
     dy.data = const_cast<float*>(c.tape->gradient(y));
     if (b.grad != nullptr) {
@@ -19,6 +21,7 @@ void record(Ctx& cx, const Tensor& x, const Projection& p, const Tensor& y) {
       });
     }
     if (w.grad != nullptr) matmul_weight_grad(c, x, dy, w);
+    if (factors != nullptr) low_rank_grad(c, x, dy, *factors);
     if (c.wants_grad(x)) {
       const Tape::Sink dx = c.tape->sink(x);
       matmul_input_grad(c, dy, w, dx.data, dx.accumulate);

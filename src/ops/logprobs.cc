@@ -2,6 +2,7 @@
 
 #include "core/status.h"
 #include "ops/cpu/kernels.h"
+#include "ops/low_rank.h"
 #include "ops/matmul.h"
 #include "ops/ops.h"
 
@@ -43,6 +44,7 @@ Tensor token_logprobs(Ctx& cx, const Tensor& hidden, const Weight& head,
     });
   }
   if (cx.tape == nullptr) return out;
+  const LowRank* factors = cx.low_rank != nullptr ? cx.low_rank->find(head) : nullptr;
   cx.tape->record(out, [=](Ctx& c) {
     // The logits are computed again, chunk by chunk, rather than kept.
     const auto* d_rows = reinterpret_cast<const LogprobRow*>(c.tape->gradient(out));
@@ -67,6 +69,7 @@ Tensor token_logprobs(Ctx& cx, const Tensor& hidden, const Weight& head,
         }
       });
       if (head.grad != nullptr) matmul_weight_grad(c, x, logits, head);
+      if (factors != nullptr) low_rank_grad(c, x, logits, *factors);
       if (wants_input) {
         matmul_input_grad(c, logits, head, dx.data + r0 * hidden.cols, dx.accumulate);
       }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "core/tensor.h"
@@ -56,6 +57,12 @@ Tensor rope(Ctx& cx, const Tensor& x, std::span<const int32_t> positions, const 
 Tensor swiglu(Ctx& cx, const Tensor& gate, const Tensor& up);
 
 Tensor add(Ctx& cx, const Tensor& a, const Tensor& b);
+
+// f(cx, x), of x's shape, without keeping what f computes on the way: backward() computes it again,
+// to the same bits. f is called once without a tape, and with one in backward(); what it reads must
+// outlive the tape. The bits of gradients are those of f(cx, x), too, if nothing else uses x.
+using Recomputed = std::function<Tensor(Ctx& cx, const Tensor& x)>;
+Tensor recomputed(Ctx& cx, const Tensor& x, const Recomputed& f);
 
 // The chosen rows of x, in order -> (rows.size(), cols).
 Tensor select_rows(Ctx& cx, const Tensor& x, std::span<const int32_t> rows);

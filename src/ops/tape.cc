@@ -67,4 +67,10 @@ void Tape::clear() {
   memory_.reset();
 }
 
+Tape& Tape::inner() {
+  if (inner_ == nullptr) inner_ = std::make_unique<Tape>();
+  inner_->clear();
+  return *inner_;
+}
+
 }  // namespace ponder

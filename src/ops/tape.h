@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "core/arena.h"
@@ -41,7 +42,12 @@ class Tape {
   void backward(Ctx& cx);
   void clear();
 
-  size_t reserved_bytes() const { return memory_.reserved_bytes(); }
+  // An empty tape for what backward() computes again; it keeps its memory from one use to the next.
+  Tape& inner();
+
+  size_t reserved_bytes() const {
+    return memory_.reserved_bytes() + (inner_ != nullptr ? inner_->reserved_bytes() : 0);
+  }
 
  private:
   struct Slot {
@@ -59,6 +65,7 @@ class Tape {
   std::vector<Node> nodes_;
   std::multimap<int64_t, float*> free_;  // by size
   Arena memory_;
+  std::unique_ptr<Tape> inner_;
 };
 
 }  // namespace ponder

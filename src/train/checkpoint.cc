@@ -22,9 +22,12 @@ struct NamedArray {
 };
 
 std::vector<NamedArray> named(const CheckpointArrays& a) {
-  std::vector<NamedArray> out = {
-      {"weights", a.weights}, {"exp_avg", a.first_moments}, {"exp_avg_sq", a.second_moments}};
-  if (!a.reference.empty()) out.push_back({"reference", a.reference});
+  std::vector<NamedArray> out = {{"weights", a.weights},
+                                 {"exp_avg", a.first_moments},
+                                 {"exp_avg_sq", a.second_moments},
+                                 {"reference", a.reference},
+                                 {"lora", a.lora}};
+  std::erase_if(out, [](const NamedArray& array) { return array.values.empty(); });
   return out;
 }
 

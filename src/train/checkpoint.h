@@ -24,14 +24,17 @@ struct Progress {
   int64_t best_step = -1;      // and the global step of its checkpoint
   bool sampled = false;        // distill: the teacher's answers are in the stage's data file
   // SHA-256 of what earlier stages left for later ones: "stages/NAME" (of the weights) and
-  // "data/NAME.jsonl".
+  // "data/NAME.jsonl"; and of the weights that a stage with lora began with: "base/NAME".
   std::map<std::string, std::string> hashes;
 };
 
-// The float arrays beside it, in the layout of Model::flat_weights(): read and written in place.
+// The float arrays beside it, in the layout of Model::flat_weights() or, of a stage with lora, of
+// Adapters::weights(): read and written in place. Empty ones are not in the file.
 struct CheckpointArrays {
-  std::span<float> weights, first_moments, second_moments;
-  std::span<float> reference;  // empty: the stage has no reference policy
+  std::span<float> weights{};                          // empty with lora: the base is elsewhere
+  std::span<float> first_moments{}, second_moments{};  // empty: the stage does not train
+  std::span<float> reference{};                        // empty: the stage has no reference policy
+  std::span<float> lora{};                             // the factors
 };
 
 // `recipe_hash` ties the file to its recipe.

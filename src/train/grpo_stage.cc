@@ -253,7 +253,7 @@ Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micr
   }
   const float temperature = static_cast<float>(s.temperature);
   if (t.reference != nullptr) {
-    for (const LogprobRow& row : t.learner.score(*t.reference, micro.batch, temperature)) {
+    for (const LogprobRow& row : t.learner->score(*t.reference, micro.batch, temperature)) {
       reference.push_back(row.logprob);
     }
   }
@@ -270,7 +270,7 @@ Status accumulate(Trainer& t, const Stage& s, const Rollout& rollout, const Micr
     report.stats.merge(loss.stats);
     for (size_t i = 0; i < rows.size(); ++i) d_rows[i].logprob = grad[i];
   };
-  t.learner.accumulate(micro.batch, temperature, loss_of);
+  t.learner->accumulate(micro.batch, temperature, loss_of);
   report.tokens += micro.batch.tokens();
   return {};
 }
@@ -287,7 +287,7 @@ Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout,
   UpdateReport report;
   double sequences = 0;
   for (const Micro& micro : micros) sequences += static_cast<double>(micro.batch.segments.size());
-  t.learner.set_expert_rules(s.balance_alpha / std::max(1.0, sequences), s.bias_update_speed);
+  t.learner->set_expert_rules(s.balance_alpha / std::max(1.0, sequences), s.bias_update_speed);
   for (const Micro& micro : micros) {
     RETURN_IF_ERROR(accumulate(t, s, rollout, micro, params, totals, fresh, report));
   }
@@ -299,7 +299,7 @@ Result<UpdateReport> update(Trainer& t, const Stage& s, const Rollout& rollout,
         s.name, t.progress.stage_step + 1, report.dlogp_max));
   }
   report.lr = learning_rate(s, t.progress.stage_step, s.steps);
-  const Result<double> norm = t.learner.step(report.lr, adamw_of(s), s.clip);
+  const Result<double> norm = t.learner->step(report.lr, adamw_of(s), s.clip);
   if (!norm.ok()) {
     return norm.status().with_prefix(
         fmt::format("stage {} step {}", s.name, t.progress.stage_step + 1));
@@ -313,9 +313,10 @@ struct PhaseSeconds {
 };
 
 nlohmann::json metrics_row(const Rollout& rollout, const RolloutStats& l, const UpdateReport& u,
-                           const PhaseSeconds& phase, double seconds) {
+                           const PhaseSeconds& phase, double seconds, int64_t steps) {
   nlohmann::json row = rollout_metrics(rollout, l);
-  row.update(nlohmann::json{{"loss", u.loss},
+  row.update(nlohmann::json{{"steps", steps},
+                            {"loss", u.loss},
                             {"lr", u.lr},
                             {"grad_norm", u.grad_norm},
                             {"tokens", u.tokens},
@@ -438,7 +439,7 @@ Result<bool> Trainer::run_grpo_stage() {
     for (int64_t u = 0; u < per_rollout && progress.stage_step < s.steps; ++u) {
       const auto parts = minibatches(*this, s, rollout.samples.size(),
                                      index * s.inner_epochs + u / s.minibatches_per_rollout);
-      const Learner::Seconds before = learner.seconds();
+      const Learner::Seconds before = learner->seconds();
       ASSIGN_OR_RETURN(const UpdateReport report,
                        update(*this, s, rollout,
                               parts[static_cast<size_t>(u % s.minibatches_per_rollout)], fresh));
@@ -450,13 +451,14 @@ Result<bool> Trainer::run_grpo_stage() {
           RETURN_IF_ERROR(completions.append(row));
         }
       }
-      const Learner::Seconds& after = learner.seconds();
+      const Learner::Seconds& after = learner->seconds();
       const PhaseSeconds phase{fresh ? rollout.sample_seconds : 0,
                                fresh ? rollout.reward_seconds : 0, after.forward - before.forward,
                                after.backward - before.backward,
                                after.optimizer - before.optimizer};
       const double now = seconds_now();
-      RETURN_IF_ERROR(write_metrics(metrics_row(rollout, stats, report, phase, now - start)));
+      RETURN_IF_ERROR(
+          write_metrics(metrics_row(rollout, stats, report, phase, now - start, s.steps)));
       report_step(*this, s, rollout, stats, report, now - start,
                   (now - begun) / static_cast<double>(progress.stage_step - first));
       start = now;

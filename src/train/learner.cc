@@ -42,10 +42,17 @@ std::span<LogprobRow> rows_of(float* data, int64_t count) {
 
 }  // namespace
 
-Learner::Learner(Model& model, ThreadPool& pool) : model_(model), pool_(pool) {
-  model_.attach_gradients();
-  m_.resize(model_.flat_weights().size());
+Learner::Learner(Model& model, ThreadPool& pool, std::unique_ptr<Adapters> adapters)
+    : model_(model), pool_(pool), adapters_(std::move(adapters)) {
+  if (has_adapters()) {
+    model_.detach_gradients();
+    merge();
+  } else {
+    model_.attach_gradients();
+  }
+  m_.resize(weights().size());
   v_.resize(m_.size());
+  if (has_adapters()) return;
   for (const Parameter& p : model_.parameters()) {
     if (const auto layer = layer_of_correction_bias(p.name)) {
       correction_biases_.emplace_back(*layer, p.weight);
@@ -53,14 +60,30 @@ Learner::Learner(Model& model, ThreadPool& pool) : model_(model), pool_(pool) {
   }
 }
 
+std::span<float> Learner::weights() {
+  return has_adapters() ? adapters_->weights() : model_.flat_weights();
+}
+
+std::span<float> Learner::gradients() {
+  return has_adapters()
+             ? adapters_->gradients()
+             : model_.flat_gradients().first(static_cast<size_t>(model_.optimized_size()));
+}
+
+void Learner::merge() {
+  if (has_adapters()) adapters_->merge(pool_);
+}
+
 void Learner::accumulate(const PackedBatch& batch, float temperature, const LossFunction& loss) {
   arena_.reset();
   tape_.clear();
   Ctx cx{pool_, arena_, scratch_, &tape_};
+  if (has_adapters()) cx.low_rank = &adapters_->table();
   Tensor rows;
   {
     const Stopwatch watch(seconds_.forward);
     Batch view = batch.view();
+    view.recompute = recompute_;
     if (model_.config().moe.n_routed_experts > 0) view.experts = &experts_;
     const Tensor hidden = select_rows(cx, model_.forward(cx, view), batch.rows);
     rows = token_logprobs(cx, hidden, model_.head(), batch.targets, temperature);
@@ -85,9 +108,8 @@ std::vector<LogprobRow> Learner::score(const Model& model, const PackedBatch& ba
 
 Result<double> Learner::step(double lr, const AdamWParams& params, double clip) {
   const Stopwatch watch(seconds_.optimizer);
-  const int64_t size = model_.optimized_size();
-  const std::span<float> w = model_.flat_weights();
-  const std::span<float> g = model_.flat_gradients().first(static_cast<size_t>(size));
+  const std::span<float> w = weights(), g = gradients();
+  const auto size = static_cast<int64_t>(g.size());
   std::vector<double> partials(static_cast<size_t>(norm_chunks(size)));
   pool_.run(norm_chunks(size), 16,
             [&](int64_t begin, int64_t end, int) { sum_squares(g, begin, end, partials); });
@@ -101,6 +123,7 @@ Result<double> Learner::step(double lr, const AdamWParams& params, double clip) 
     adamw_update(constants, w.data(), g.data(), m_.data(), v_.data(), begin, end);
     std::fill(g.data() + begin, g.data() + end, 0.0f);
   });
+  merge();
   for (const auto& [layer, bias] : correction_biases_) {
     if (bias_update_speed_ == 0 || layer >= experts_.counts.size()) continue;
     update_correction_bias({bias.f32(), static_cast<size_t>(bias.cols)}, experts_.counts[layer],

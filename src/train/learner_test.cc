@@ -9,6 +9,7 @@
 #include "core/rng.h"
 #include "engine/engine.h"
 #include "engine/test_model.h"
+#include "train/test_models.h"
 
 namespace ponder {
 namespace {
@@ -224,28 +225,6 @@ TEST(Learner, AGradientThatIsNotFiniteChangesNothing) {
   }
 }
 
-// Two layers with 8 experts of which 2 are used; the first layer is dense.
-Config expert_config() {
-  Config c = Config::of("deepseek_v3");
-  c.vocab_size = 64;
-  c.hidden_size = 32;
-  c.intermediate_size = 48;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = c.num_key_value_heads = 2;
-  c.max_position_embeddings = 64;
-  c.mla.kv_lora_rank = 16;
-  c.mla.qk_nope_head_dim = 16;
-  c.mla.qk_rope_head_dim = 8;
-  c.mla.v_head_dim = 16;
-  c.head_dim = 24;
-  c.moe.n_routed_experts = 8;
-  c.moe.num_experts_per_tok = 2;
-  c.moe.moe_intermediate_size = 16;
-  c.moe.first_k_dense_replace = 1;
-  c.mla_absorb = false;
-  return c;
-}
-
 TEST(Learner, CorrectionBiasesFollowTheLoadAndNothingElse) {
   ThreadPool pool(2);
   auto made = Model::create(expert_config(), 3);
@@ -278,6 +257,60 @@ TEST(Learner, CorrectionBiasesFollowTheLoadAndNothingElse) {
   }
   EXPECT_GT(up, 0);
   EXPECT_GT(down, 0);
+}
+
+// What a step leaves: gradients, the values of the loss, and with experts what they were asked for.
+struct Trained {
+  std::vector<float> gradients, rows;
+  double balance = 0;
+  std::string weights;
+};
+
+Trained trained(const Config& config, bool recompute, int threads) {
+  ThreadPool pool(threads);
+  Model model = std::move(Model::create(config, 3)).value();
+  Learner learner(model, pool);
+  learner.set_recompute(recompute);
+  learner.set_expert_rules(0.01, 0.125);
+  Trained out;
+  const auto keep = [&](std::span<const LogprobRow> rows, std::span<LogprobRow> d_rows) {
+    for (const LogprobRow& row : rows) {
+      out.rows.insert(out.rows.end(), {row.logprob, row.lse, row.mean, row.entropy});
+    }
+    loss(rows, d_rows);
+  };
+  const Ids prompt = ids_of(7, 90), one = ids_of(12, 91), two = ids_of(5, 92);
+  for (int step = 0; step < 2; ++step) {
+    PackedBatch documents_batch, family;
+    append_document(documents_batch, ids_of(30, 1), 1);
+    append_document(documents_batch, ids_of(17, 2), 3);
+    append_family(family, prompt, std::vector<std::span<const int32_t>>{one, two});
+    learner.accumulate(documents_batch, 1.0f, keep);
+    learner.accumulate(family, 0.8f, keep);
+    out.gradients = copy(model.flat_gradients());
+    out.balance += learner.balance_loss();
+    EXPECT_TRUE(learner.step(1e-2, {}, 1.0).ok());
+  }
+  out.weights = model.weights_hash();
+  return out;
+}
+
+TEST(Learner, ComputingLayersAgainChangesNoBit) {
+  Config llama = tiny_config(64), qwen3 = tiny_config(64);
+  qwen3.architecture = "qwen3";
+  qwen3.qk_norm = true;
+  for (const Config& config : {llama, qwen3, expert_config()}) {
+    SCOPED_TRACE(config.architecture);
+    const Trained kept = trained(config, false, 1);
+    EXPECT_GT(largest(kept.gradients), 0);
+    for (const int threads : {1, 2}) {
+      const Trained again = trained(config, true, threads);
+      EXPECT_TRUE(same_bits(kept.gradients, again.gradients));
+      EXPECT_TRUE(same_bits(kept.rows, again.rows));
+      EXPECT_EQ(kept.balance, again.balance);
+      EXPECT_EQ(kept.weights, again.weights);
+    }
+  }
 }
 
 }  // namespace

@@ -62,6 +62,11 @@ Weights weights_at_start(const Recipe& recipe, size_t stage) {
 
 bool is_kept(const Recipe& recipe, size_t stage) {
   const Stage& s = recipe.stages[stage];
+  // The checkpoints of a stage with lora hold its factors alone.
+  const Weights left{weights_of(recipe, stage).model, static_cast<int64_t>(stage)};
+  for (size_t i = stage + 1; i < recipe.stages.size(); ++i) {
+    if (recipe.stages[i].lora.rank > 0 && weights_of(recipe, i) == left) return true;
+  }
   return s.keep_model ||
          std::any_of(recipe.stages.begin(), recipe.stages.end(), [&](const Stage& other) {
            return other.from == s.name || other.teacher == s.name;

@@ -40,7 +40,8 @@ Weights weights_of(const Recipe& recipe, size_t stage);
 // What the run holds while the stage runs: of one that trains what it begins with, else as
 // weights_held(). `stage` may be the number of stages.
 Weights weights_at_start(const Recipe& recipe, size_t stage);
-// Whether what the stage leaves is kept in a folder of its own.
+// Whether what the stage leaves is kept in a folder of its own: asked for, named later, or what a
+// stage with lora begins with.
 bool is_kept(const Recipe& recipe, size_t stage);
 
 }  // namespace ponder

@@ -86,6 +86,19 @@ TEST(Lineage, KeepsWhatIsNamedLaterOrAskedFor) {
   EXPECT_EQ(kept, "base zero student-base student-r1 ");
 }
 
+TEST(Lineage, KeepsWhatLoraBeginsWith) {
+  Recipe r = recipe_of(kStory);
+  r.stages.back() = r.stages[2];  // an sft stage after student-rl
+  r.stages.back().name = "narrow";
+  r.stages.back().from = "";
+  EXPECT_FALSE(is_kept(r, 7));
+  r.stages.back().lora = {4, 8, {"all"}};
+  EXPECT_TRUE(is_kept(r, 7));
+  EXPECT_FALSE(is_kept(r, 4));  // a stage that only looks leaves nothing
+  r.stages.back().from = "model";
+  EXPECT_FALSE(is_kept(r, 7));
+}
+
 TEST(Lineage, NamesThatLeadNowhereAreRefused) {
   const auto error_with = [](const std::string& line, const std::string& replacement) {
     std::string text = kStory;

@@ -154,12 +154,12 @@ Result<bool> Trainer::run_lm_stage() {
     double loss = 0, sequences = 0;
     for (const PackedBatch& batch : data.batches)
       sequences += static_cast<double>(batch.segments.size());
-    learner.set_expert_rules(s.balance_alpha / sequences, s.bias_update_speed);
+    learner->set_expert_rules(s.balance_alpha / sequences, s.bias_update_speed);
     for (const PackedBatch& batch : data.batches) {
-      loss += accumulate(learner, batch, loss_params, static_cast<double>(data.scored));
+      loss += accumulate(*learner, batch, loss_params, static_cast<double>(data.scored));
     }
     const double lr = learning_rate(s, progress.stage_step, steps);
-    const Result<double> stepped = learner.step(lr, adamw, s.clip);
+    const Result<double> stepped = learner->step(lr, adamw, s.clip);
     if (!stepped.ok()) {
       return stepped.status().with_prefix(
           fmt::format("stage {} step {}", s.name, progress.stage_step + 1));
@@ -170,9 +170,9 @@ Result<bool> Trainer::run_lm_stage() {
     ++progress.global_step;
     const double now = seconds_now(), seconds = now - start;
     const double rate = static_cast<double>(data.tokens) / seconds;
-    nlohmann::json row = {{"loss", loss},       {"lr", lr},
-                          {"grad_norm", norm},  {"tokens", data.tokens},
-                          {"seconds", seconds}, {"tokens_per_second", rate}};
+    nlohmann::json row = {{"steps", steps},           {"loss", loss},          {"lr", lr},
+                          {"grad_norm", norm},        {"tokens", data.tokens}, {"seconds", seconds},
+                          {"tokens_per_second", rate}};
     if (documents.skipped() > 0) row["rows_skipped"] = documents.skipped();
     RETURN_IF_ERROR(write_metrics(row));
     if (observer.step) {

@@ -27,14 +27,57 @@ double matrix_parameters(const ModelShape& s) {
          static_cast<double>(s.vocab_size) * static_cast<double>(s.hidden_size);
 }
 
+// Linear layers by the names that lora's targets have.
+struct LinearShape {
+  std::string_view name;
+  int64_t inputs, outputs;
+};
+std::array<LinearShape, 7> linear_shapes(const ModelShape& s) {
+  const int64_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
+  const int64_t dim = s.hidden_size, wide = s.intermediate_size;
+  return {{{"q_proj", dim, q},
+           {"k_proj", dim, kv},
+           {"v_proj", dim, kv},
+           {"o_proj", q, dim},
+           {"gate_proj", dim, wide},
+           {"up_proj", dim, wide},
+           {"down_proj", wide, dim}}};
+}
+
+// Weights; with them the gradient and AdamW's two moments. With lora these are the factors', and the
+// targets are there once more as they were.
+double state_bytes(const Stage& stage, const ModelShape& shape) {
+  const auto parameters = static_cast<double>(parameter_count(shape));
+  if (!trains(stage.kind)) return kFloat * parameters;
+  if (stage.lora.rank == 0) return kFloat * 4 * parameters;
+  double base = 0, factors = 0;
+  for (const LinearShape& linear : linear_shapes(shape)) {
+    for (const std::string& target : stage.lora.targets) {
+      if (target != "all" && !target.ends_with(linear.name)) continue;
+      base += static_cast<double>(linear.inputs * linear.outputs);
+      factors += static_cast<double>(stage.lora.rank * (linear.inputs + linear.outputs));
+      break;
+    }
+  }
+  return kFloat * (parameters + static_cast<double>(shape.layers) * (base + 4 * factors));
+}
+
+// Forward passes that the work on a token is worth: the backward pass is two, one for the gradient of
+// the activations and one for that of the weights, which lora does without.
+double passes_of(const Stage& stage) {
+  return 3 - (stage.lora.rank > 0 ? 1 : 0) + (stage.checkpointing ? 1 : 0);
+}
+
 // What the tape keeps of one token: per layer the inputs of the norms and matrices, q, k, v, the
-// attention output, the three feed-forward rows; and a row of logits with its gradient.
-double activation_bytes(const ModelShape& s, double tokens) {
+// attention output, the three feed-forward rows; and a row of logits with its gradient. With
+// checkpointing that of one layer, and of the others their input.
+double activation_bytes(const ModelShape& s, double tokens, bool checkpointing) {
   const double per_layer =
       static_cast<double>(6 * s.hidden_size + 2 * s.heads * s.head_dim +
                           2 * s.kv_heads * s.head_dim + 3 * s.intermediate_size);
-  return kFloat * tokens *
-         (static_cast<double>(s.layers) * per_layer + 2.0 * static_cast<double>(s.vocab_size));
+  const double kept = checkpointing ? static_cast<double>(s.layers * s.hidden_size) + per_layer
+                                    : static_cast<double>(s.layers) * per_layer;
+  return kFloat * tokens * (kept + 2.0 * static_cast<double>(s.vocab_size));
 }
 
 double cache_bytes(const ModelShape& s, double tokens) {
@@ -97,7 +140,7 @@ void plan_supervised(const Recipe& recipe, const Stage& stage, const ModelShape&
   const double document =
       mean_prompt(recipe, stage, recipe.task.ops_min, recipe.task.ops_max) +
       mean_answer(recipe, stage, recipe.task.ops_min, recipe.task.ops_max, 256, {});
-  plan.flops += 3 * plan.trained_tokens * forward_flops(shape, document / 2);
+  plan.flops += passes_of(stage) * plan.trained_tokens * forward_flops(shape, document / 2);
 }
 
 void plan_grpo(const Recipe& recipe, const Stage& stage, const ModelShape& shape,
@@ -138,7 +181,7 @@ void plan_grpo(const Recipe& recipe, const Stage& stage, const ModelShape& shape
   plan.sampled_tokens = samples * answer;
   // Sampler and trainer agree to the bit, so the old log-probabilities cost nothing; a reference is
   // one more forward pass.
-  const double passes = stage.beta > 0 ? 4 : 3;
+  const double passes = passes_of(stage) + (stage.beta > 0 ? 1 : 0);
   plan.flops +=
       sampling_flops(shape, samples / static_cast<double>(stage.group), samples, prompt, answer) +
       passes * plan.trained_tokens * forward_flops(shape, (prompt + answer) / 2);
@@ -286,14 +329,15 @@ Plan make_plan(const Recipe& recipe, const PlanShapes& shapes, const PlanOptions
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     const ModelShape& shape = shapes.models[weights_of(recipe, i).model];
-    const auto parameters = static_cast<double>(parameter_count(shape));
     StagePlan& out = plan.stages.emplace_back();
     out.name = stage.name;
     out.kind = stage.kind;
-    // Weights; with them the gradient and AdamW's two moments.
-    out.memory_bytes = kFloat * parameters * (trains(stage.kind) ? 4 : 1);
-    if (trains(stage.kind))
-      out.memory_bytes += activation_bytes(shape, static_cast<double>(stage.micro_tokens));
+    out.state_bytes = state_bytes(stage, shape);
+    out.memory_bytes = out.state_bytes;
+    if (trains(stage.kind)) {
+      const auto tokens = static_cast<double>(stage.micro_tokens);
+      out.memory_bytes += activation_bytes(shape, tokens, stage.checkpointing);
+    }
     switch (stage.kind) {
       case StageKind::kPretrain:
       case StageKind::kSft:
@@ -318,6 +362,7 @@ Plan make_plan(const Recipe& recipe, const PlanShapes& shapes, const PlanOptions
     plan.flops += out.flops;
     plan.seconds += out.seconds;
     plan.memory_bytes = std::max(plan.memory_bytes, out.memory_bytes);
+    plan.state_bytes = std::max(plan.state_bytes, out.state_bytes);
   }
   return plan;
 }

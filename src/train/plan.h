@@ -73,6 +73,7 @@ struct StagePlan {
   double sampled_tokens = 0;  // drawn one by one
   double flops = 0;
   double memory_bytes = 0;  // weights, gradients, optimizer, activations, cache: an estimate
+  double state_bytes = 0;   // of these weights, gradients and optimizer
   double seconds = 0;       // 0: no rate given
 };
 
@@ -82,6 +83,7 @@ struct Plan {
   std::vector<StagePlan> stages;
   double flops = 0;
   double memory_bytes = 0;  // the largest stage's
+  double state_bytes = 0;   // likewise
   double seconds = 0;
 };
 

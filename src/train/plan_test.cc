@@ -87,6 +87,28 @@ TEST(Plan, TokensMemoryAndTime) {
   EXPECT_GT(more.stages[1].memory_bytes, plan.stages[1].memory_bytes);
 }
 
+TEST(Plan, LoraAndCheckpointingNeedLessMemory) {
+  const Recipe whole = recipe_of("[[stage]]\nkind='grpo'\nname='z'\n");
+  const ModelShape shape = shape_of(whole.model);
+  const auto plan_of = [&](const LoraSpec& lora, bool checkpointing) {
+    Recipe recipe = whole;
+    recipe.stages[0].lora = lora;
+    recipe.stages[0].checkpointing = checkpointing;
+    return make_plan(recipe, {{shape}, {}}).stages[0];
+  };
+  const auto parameters = static_cast<double>(parameter_count(shape));
+  const StagePlan full = plan_of({}, false), again = plan_of({}, true);
+  EXPECT_DOUBLE_EQ(full.state_bytes, 16 * parameters);
+  EXPECT_LT(again.memory_bytes, full.memory_bytes);
+  EXPECT_GT(again.flops, full.flops);
+  const StagePlan one = plan_of({8, 16, {"q_proj"}}, false), all = plan_of({8, 16, {"all"}}, false);
+  // Six layers of 192 x 192, once more as they were; factors with gradient and moments.
+  EXPECT_DOUBLE_EQ(one.state_bytes, 4 * (parameters + 6 * (192.0 * 192 + 4 * 8 * (192 + 192))));
+  EXPECT_GT(all.state_bytes, one.state_bytes);
+  EXPECT_LT(all.state_bytes, full.state_bytes);
+  EXPECT_LT(all.flops, full.flops);
+}
+
 TEST(Plan, EachStageIsCountedOnItsOwnModel) {
   const Recipe recipe = recipe_of(
       "[models.student]\nhidden_size=64\nnum_attention_heads=2\nnum_hidden_layers=2\n"

@@ -21,6 +21,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -252,6 +253,44 @@ bool store(const KeyRow& row, const toml::node& node, std::vector<RewardWeight>*
   }
   if (weights.size() != table->size()) return false;  // a name that is no reward
   *out = std::move(weights);
+  return true;
+}
+
+bool store(const KeyRow& row, const toml::node& node, LoraSpec* out) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return false;
+  LoraSpec lora;
+  if (table->empty()) {
+    *out = lora;
+    return true;
+  }
+  const auto add = [&](const toml::node& target) {
+    const auto* name = target.as_string();
+    const bool plain = name != nullptr && !name->get().empty() && name->get().size() <= 128 &&
+                       std::all_of(name->get().begin(), name->get().end(), [](unsigned char c) {
+                         return std::isalnum(c) != 0 || c == '_' || c == '.';
+                       });
+    if (plain) lora.targets.push_back(name->get());
+    return plain;
+  };
+  for (auto&& [key, value] : *table) {
+    bool good = false;
+    if (key.str() == "rank") {
+      good = store(row, value, &lora.rank);
+    } else if (key.str() == "alpha") {
+      good = read_number(value, &lora.alpha) && lora.alpha > 0 && lora.alpha <= 1e6;
+    } else if (key.str() == "targets") {
+      const toml::array* list = value.as_array();
+      good = list == nullptr ? add(value)
+                             : !list->empty() && list->size() <= kMaxList &&
+                                   std::all_of(list->begin(), list->end(), add);
+    }
+    if (!good) return false;
+  }
+  if (lora.rank == 0) return false;
+  if (lora.alpha == 0) lora.alpha = 2 * static_cast<double>(lora.rank);
+  if (lora.targets.empty()) lora.targets = {"all"};
+  *out = std::move(lora);
   return true;
 }
 

@@ -33,6 +33,14 @@ struct RewardWeight {
   bool operator==(const RewardWeight&) const = default;
 };
 
+// Low-rank factors that train in place of the model's matrices (train/adapters.h).
+struct LoraSpec {
+  int64_t rank = 0;  // 0: none, the weights themselves train
+  double alpha = 0;  // the product of the factors counts alpha / rank
+  std::vector<std::string> targets;
+  bool operator==(const LoraSpec&) const = default;
+};
+
 // Either an existing Hugging Face folder (`path`, and nothing else) or the shape of a new model.
 struct ModelSpec {
   std::string path;
@@ -134,7 +142,9 @@ struct Stage {
   std::vector<double> betas;  // two
   double eps = 0;
   double weight_decay = 0;
-  double clip = 0;  // largest global gradient norm; 0: no clipping
+  double clip = 0;             // largest global gradient norm; 0: no clipping
+  LoraSpec lora;               // sft, distill, grpo
+  bool checkpointing = false;  // activations are computed again for the backward pass
   int64_t checkpoint_every = 0;
 
   // Rollouts (grpo).

@@ -176,6 +176,8 @@ constexpr KeyRow kKeys[] = {
     {kStage, kSupervised, "bias_update_speed", at<&Stage::bias_update_speed>, "0.001", 0, 1, "", "Models with experts: how far a step moves the correction bias of an over- or underused expert (V3: 0.001)"},
     {kStage, kGrpo, "bias_update_speed", at<&Stage::bias_update_speed>, "0.0", 0, 1, "", "Models with experts: how far a step moves the correction bias of an over- or underused expert"},
     {kStage, kTrains, "clip", at<&Stage::clip>, "1.0", 0, 1e6, "", "Largest norm of the whole gradient; 0: any"},
+    {kStage, kSft | kDistill | kGrpo, "lora", at<&Stage::lora>, "{}", 1, 4096, "", "Train low-rank factors of these linear layers in place of the weights (`alpha`: 2 x rank, `targets`: `\"all\"`, or a list of names such as `q_proj`); `{}`: not"},
+    {kStage, kTrains, "checkpointing", at<&Stage::checkpointing>, "false", 0, 0, "", "Keep only each layer's input for the backward pass and compute the layer again there: less memory, a third more work, the same bits"},
     {kStage, kSupervised, "micro_tokens", at<&Stage::micro_tokens>, "0", 0, 1e9, "", "Tokens computed at once, at most: bounds memory, not the result; 0: 1024, or tokens_per_step if that is less"},
     {kStage, kGrpo, "micro_tokens", at<&Stage::micro_tokens>, "1024", 1, 1e9, "", "Tokens computed at once, at most: bounds memory, and the result only of bnpo"},
     {kStage, kSupervised, "checkpoint_every", at<&Stage::checkpoint_every>, "500", 0, kSteps, "", "Steps between checkpoints; 0: only at the end of the stage"},
@@ -292,6 +294,12 @@ std::string expectation(const KeyRow& row) {
         "a table like {{accuracy = 1.0}} or {{preference = {{weight = 0.5, from_step = "
         "60}}}} with keys among: {}",
         joined_choices(row.choices));
+  }
+  if (std::holds_alternative<LoraSpec*>(slot)) {
+    return fmt::format(
+        "a table like {{rank = 8, alpha = 16.0, targets = [\"q_proj\", \"v_proj\"]}} (rank {}, "
+        "targets 1 to 64 names or \"all\")",
+        range);
   }
   if (!row.choices.empty()) return "one of: " + joined_choices(row.choices);
   return "a string of at most 4096 bytes";

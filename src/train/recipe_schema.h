@@ -21,9 +21,9 @@ inline constexpr int kSections = 6;
 std::string_view section_name(Section section);
 
 // Where a key's value lives; the alternative is its type.
-using Slot =
-    std::variant<int64_t*, double*, bool*, std::string*, StageKind*, std::vector<int64_t>*,
-                 std::vector<double>*, std::vector<LengthCap>*, std::vector<RewardWeight>*>;
+using Slot = std::variant<int64_t*, double*, bool*, std::string*, StageKind*, std::vector<int64_t>*,
+                          std::vector<double>*, std::vector<LengthCap>*, std::vector<RewardWeight>*,
+                          LoraSpec*>;
 
 struct KeyRow {
   Section section;

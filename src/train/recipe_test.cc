@@ -116,6 +116,24 @@ teacher = "big"
   EXPECT_EQ(*again, *recipe);
 }
 
+TEST(Recipe, LoraReadsBackEqual) {
+  const auto lora_of = [](const std::string& value) {
+    const Result<Recipe> recipe = parse_recipe(kSmall, {"r.toml", {"zero.lora=" + value}, ""});
+    EXPECT_TRUE(recipe.ok()) << recipe.status().message();
+    const Result<Recipe> again = parse_recipe(recipe_to_toml(*recipe));
+    EXPECT_TRUE(again.ok() && *again == *recipe) << recipe_to_toml(*recipe);
+    return recipe->stages[1].lora;
+  };
+  EXPECT_EQ(lora_of("{}"), LoraSpec());
+  EXPECT_EQ(lora_of("{rank = 8}"), (LoraSpec{8, 16, {"all"}}));
+  EXPECT_EQ(lora_of("{rank = 2, alpha = 0.5, targets = ['q_proj', 'mlp.up_proj']}"),
+            (LoraSpec{2, 0.5, {"q_proj", "mlp.up_proj"}}));
+  EXPECT_EQ(lora_of("{rank = 1, targets = 'all'}"), (LoraSpec{1, 2, {"all"}}));
+  EXPECT_EQ(error_of(with("tokens = 1e5", "lora = {rank = 2}")),
+            "r.toml:8:1: base.lora: expected a known key, got an unknown one; it belongs to stages "
+            "of another kind");
+}
+
 TEST(Recipe, ExistingModelHasNoShapeKeys) {
   const std::string text = "name = 'm'\nmodel.path = 'folder'\n[[stage]]\nkind='eval'\nname='e'\n";
   Result<Recipe> recipe = parse_recipe(text);
@@ -176,6 +194,15 @@ TEST(Recipe, WrongTypesAndRangesAreRefused) {
                            "steps = 1e18",
                            "steps = 1979-05-27",
                            "advantage = [\"group\"]",
+                           "lora = {alpha = 16}",
+                           "lora = {rank = 0}",
+                           "lora = {rank = 8, alpha = 0}",
+                           "lora = {rank = 8, dropout = 0.1}",
+                           "lora = {rank = 8, targets = []}",
+                           "lora = {rank = 8, targets = [\"q proj\"]}",
+                           "lora = {rank = 8, targets = 1}",
+                           "lora = 8",
+                           "checkpointing = 1",
                            "kl = {}"}) {
     const std::string message = error_of(with("group = 8", line));
     EXPECT_EQ(message.rfind("r.toml:12:", 0), 0u) << line << ": " << message;

@@ -53,6 +53,12 @@ std::string write(const std::vector<RewardWeight>& weights) {
   return "{" + out + "}";
 }
 
+std::string write(const LoraSpec& lora) {
+  if (lora.rank == 0) return "{}";
+  return fmt::format("{{rank = {}, alpha = {}, targets = {}}}", lora.rank, write(lora.alpha),
+                     write(lora.targets));
+}
+
 std::string write_section(Section section, Recipe& recipe, Stage& stage) {
   std::string out;
   const uint32_t variants = variant_of(section, recipe, stage);

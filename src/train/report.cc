@@ -59,23 +59,6 @@ double problems_of(const MetricRow& row) {
   return std::isfinite(problems) ? problems : 0;
 }
 
-// "cons@16" of the largest k above 1, or "".
-std::string largest_vote(const MetricRow& row) {
-  std::string best;
-  int most = 1;
-  for (const auto& [key, value] : row.numbers) {
-    if (!key.starts_with("cons@") || key.size() > 12) continue;
-    int k = 0;
-    for (char c : key.substr(5))
-      k = c >= '0' && c <= '9' && k < 1'000'000 ? 10 * k + (c - '0') : -1;
-    if (k > most) {
-      most = k;
-      best = key;
-    }
-  }
-  return best;
-}
-
 // --- What the run shows
 // --------------------------------------------------------------------------------------------------
 

@@ -69,8 +69,12 @@ struct Held {
   std::unique_ptr<Model> model;
   std::unique_ptr<Trainer> trainer;
 
-  void replace(Run& run, size_t number_, Model next) {
+  void let_go() {
     trainer.reset();
+    model.reset();
+  }
+  void replace(Run& run, size_t number_, Model next) {
+    let_go();
     number = number_;
     model = std::make_unique<Model>(std::move(next));
     trainer = std::make_unique<Trainer>(run, *model);
@@ -79,42 +83,54 @@ struct Held {
 
 // Puts the run where the checkpoint says it stood.
 Status read_standing(Run& run, Held& held, const std::string& path) {
-  ASSIGN_OR_RETURN(const Progress p, read_progress(path, run.recipe_hash));
+  ASSIGN_OR_RETURN(run.progress, read_progress(path, run.recipe_hash));
+  const Progress& p = run.progress;
   const std::vector<Stage>& stages = run.recipe.stages;
   const auto stage = static_cast<size_t>(p.stage);
   if (stage > stages.size()) {
     return invalid(fmt::format("{}: stands in stage {} of {}", path, stage + 1, stages.size()));
   }
-  // Its weights are overwritten: any model of the shape will do.
-  const size_t number = weights_at_start(run.recipe, stage).model;
-  if (number != held.number) {
+  const Weights start = weights_at_start(run.recipe, stage);
+  if (stage < stages.size() && stages[stage].lora.rank > 0) {
+    held.let_go();
+    ASSIGN_OR_RETURN(Model model, run.load(start, Model::Use::kTraining));
+    held.replace(run, start.model, std::move(model));
+  } else if (start.model != held.number || held.model == nullptr) {
+    // Its weights are overwritten: any model of the shape will do.
     ASSIGN_OR_RETURN(Model model,
-                     make_model(run.recipe, number, run.tokenizer, Model::Use::kTraining));
-    held.replace(run, number, std::move(model));
+                     make_model(run.recipe, start.model, run.tokenizer, Model::Use::kTraining));
+    held.replace(run, start.model, std::move(model));
   }
   held.trainer->reference.reset();
+  RETURN_IF_ERROR(held.trainer->begin_stage());
   if (stage < stages.size() && stages[stage].kind == StageKind::kGrpo && stages[stage].beta > 0 &&
       p.stage_step > 0) {
     ASSIGN_OR_RETURN(Model copy, Model::create(held.model->config(), 0));
     held.trainer->reference = std::make_unique<Model>(std::move(copy));
   }
   ASSIGN_OR_RETURN(run.progress, read_checkpoint(path, run.recipe_hash, held.trainer->arrays()));
-  held.trainer->learner.set_steps(run.progress.optimizer_step);
+  if (held.trainer->learner != nullptr) {
+    held.trainer->learner->set_steps(run.progress.optimizer_step);
+    held.trainer->learner->merge();
+  }
   return {};
 }
 
 // Goes on from the newest checkpoint that reads; none: the run starts from the beginning.
 Status resume(Run& run, Held& held) {
   const std::vector<std::string> all = list_checkpoints(run.options.out);
+  const auto note = [&](const std::string& line) {
+    if (run.observer.note) run.observer.note(line);
+  };
   Status last;
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
     last = read_standing(run, held, *path);
-    held.trainer->note((last.ok() ? "resuming from " + *path : "skipping " + last.message()));
+    note(last.ok() ? "resuming from " + *path : "skipping " + last.message());
     if (last.ok()) break;
   }
   if (!last.ok()) return last;
   if (all.empty()) {
-    held.trainer->note(run.options.out + ": no checkpoint yet, starting from the beginning");
+    note(run.options.out + ": no checkpoint yet, starting from the beginning");
   }
   const auto keep = [&](int64_t global_step) { return global_step <= run.progress.global_step; };
   ASSIGN_OR_RETURN(run.metrics, JsonlLog::open(run.options.out + kMetricsFile, keep));
@@ -159,15 +175,14 @@ Status next_stage(Run& run, Held& held) {
   run.progress = std::move(p);
   const Weights wanted = weights_at_start(run.recipe, next);
   if (wanted == weights_held(run.recipe, next)) {
-    // The next stage starts with a fresh optimizer; the checkpoint says so.
-    held.trainer->learner.reset_optimizer();
     held.trainer->reference.reset();
   } else {
-    held.trainer.reset();  // their memory first
-    held.model.reset();
+    held.let_go();  // their memory first
     ASSIGN_OR_RETURN(Model model, run.load(wanted, Model::Use::kTraining));
     held.replace(run, wanted.model, std::move(model));
   }
+  // It starts with a fresh optimizer; the checkpoint says so.
+  RETURN_IF_ERROR(held.trainer->begin_stage());
   return done.kind == StageKind::kEval ? Status() : held.trainer->save_checkpoint();
 }
 
@@ -226,9 +241,43 @@ double learning_rate(const Stage& s, int64_t step, int64_t steps) {
   return s.lr * schedule_factor(schedule, schedule.warmup > 0 ? step + 1 : step);
 }
 
+Status Trainer::begin_stage() {
+  learner.reset();  // its memory first
+  if (progress.stage >= static_cast<int64_t>(recipe.stages.size()) || !trains(stage().kind)) {
+    return {};
+  }
+  const Stage& s = stage();
+  std::unique_ptr<Adapters> adapters;
+  if (s.lora.rank > 0) {
+    const std::string digest = model.weights_hash();
+    std::string& base = progress.hashes["base/" + s.name];
+    if (base.empty()) base = digest;
+    if (base != digest) {
+      return invalid(fmt::format(
+          "stage {}: its model differs from the one that its factors were trained on; expected "
+          "the same weights: run the recipe again in another --out",
+          s.name));
+    }
+    Result<std::unique_ptr<Adapters>> made = Adapters::create(model, s.lora, seed_of("lora"));
+    if (!made.ok()) return made.status().with_prefix(fmt::format("stage {}: lora", s.name));
+    adapters = std::move(made).value();
+  }
+  learner = std::make_unique<Learner>(model, pool, std::move(adapters));
+  learner->set_recompute(s.checkpointing);
+  return {};
+}
+
 CheckpointArrays Trainer::arrays() {
-  return {model.flat_weights(), learner.first_moments(), learner.second_moments(),
-          reference != nullptr ? reference->flat_weights() : std::span<float>()};
+  CheckpointArrays out;
+  if (learner != nullptr) {
+    (learner->has_adapters() ? out.lora : out.weights) = learner->weights();
+    out.first_moments = learner->first_moments();
+    out.second_moments = learner->second_moments();
+  } else {
+    out.weights = model.flat_weights();
+  }
+  if (reference != nullptr) out.reference = reference->flat_weights();
+  return out;
 }
 
 Status Trainer::write_metrics(const nlohmann::json& row) {
@@ -240,7 +289,7 @@ Status Trainer::write_metrics(const nlohmann::json& row) {
 }
 
 Status Trainer::save_checkpoint() {
-  progress.optimizer_step = learner.steps();
+  progress.optimizer_step = learner != nullptr ? learner->steps() : 0;
   // The rows that the checkpoint counts on are on disk before it is.
   RETURN_IF_ERROR(metrics.sync());
   RETURN_IF_ERROR(completions.sync());
@@ -312,6 +361,7 @@ Result<RunSummary> run_recipe(const Recipe& recipe, const RunOptions& options,
   Held held;
   held.replace(run, first, std::move(model));
   if (options.resume) RETURN_IF_ERROR(resume(run, held));
+  if (held.trainer->learner == nullptr) RETURN_IF_ERROR(held.trainer->begin_stage());
   while (run.progress.stage < static_cast<int64_t>(recipe.stages.size())) {
     ASSIGN_OR_RETURN(const bool finished, run_stage(*held.trainer));
     if (!finished) return run.summary;

@@ -169,6 +169,22 @@ double MetricRow::get(const std::string& key) const {
   return it == numbers.end() ? std::numeric_limits<double>::quiet_NaN() : it->second;
 }
 
+std::string largest_vote(const MetricRow& row) {
+  std::string best;
+  int most = 1;
+  for (const auto& [key, value] : row.numbers) {
+    if (!key.starts_with("cons@") || key.size() > 12) continue;
+    int k = 0;
+    for (char c : key.substr(5))
+      k = c >= '0' && c <= '9' && k < 1'000'000 ? 10 * k + (c - '0') : -1;
+    if (k > most) {
+      most = k;
+      best = key;
+    }
+  }
+  return best;
+}
+
 Result<RunLog> read_run_log(const std::string& run_dir) {
   RunLog log;
   RETURN_IF_ERROR(read_metrics(run_dir + "/metrics.jsonl", log));

@@ -32,6 +32,9 @@ struct CompletionRow {
   double length = 0;  // tokens
 };
 
+// "cons@16" of the largest k above 1, or "".
+std::string largest_vote(const MetricRow& row);
+
 struct RunLog {
   std::vector<MetricRow> metrics;
   std::vector<CompletionRow> early, late;  // of the first and of the last step, at most a hundred

@@ -10,6 +10,7 @@
 #include "model/model_file.h"
 #include "text/bpe_trainer.h"
 #include "text/symbol_vocab.h"
+#include "train/adapters.h"
 #include "train/corpus.h"
 #include "train/run.h"
 
@@ -39,6 +40,21 @@ Status check_tokenizer(const std::string& path, const TokenizerFiles& files,
   return invalid(where + ": " + own +
                  " differs from the tokenizer of [model]; expected models of one recipe to share "
                  "theirs (a teacher may have its own: teacher = \"FOLDER\")");
+}
+
+// That the targets of every stage with lora are layers of its model.
+Status check_lora(const Recipe& recipe, const std::string& recipe_file) {
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    if (stage.lora.rank == 0) continue;
+    const ModelSpec& m = model_spec(recipe, weights_of(recipe, i).model);
+    const Result<Config> config = m.path.empty() ? config_of(m) : config_at(m.path);
+    const Status found = config.ok() ? lora_layers(*config, stage.lora).status() : config.status();
+    if (!found.ok()) {
+      return found.with_prefix(fmt::format("{}: {}.lora", recipe_file, stage.name));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -110,6 +126,7 @@ Status check_marks(const ChatFormat& format, const Config& config, const std::st
 
 Status check_models(const Recipe& recipe, const std::string& recipe_file,
                     const TokenizerFiles& files, const Tokenizer& tokenizer) {
+  RETURN_IF_ERROR(check_lora(recipe, recipe_file));
   for (size_t number = 0; number <= recipe.models.size(); ++number) {
     const ModelSpec& m = model_spec(recipe, number);
     const std::string where = fmt::format("{}: {}.{}", recipe_file, model_name(recipe, number),

@@ -10,6 +10,7 @@
 #include "train/claims.h"
 #include "train/report.h"
 #include "train/run_log.h"
+#include "train/run_view.h"
 #include "train/trainer.h"
 
 namespace ponder {
@@ -146,23 +147,9 @@ Status write_results(Trainer& t, double wall_seconds) {
 }
 
 Status recall_evals(Run& run) {
-  ASSIGN_OR_RETURN(const std::vector<json> rows, metrics_of(run.options.out));
-  for (const json& row : rows) {
-    EvalLine line{
-        text_in(row, "eval"),         number_in(row, "pass@1"), number_in(row, "stderr"), 0, 0,
-        number_in(row, "length_mean")};
-    if (line.name.empty()) continue;
-    for (const auto& [key, value] : row.items()) {
-      if (!key.starts_with("cons@") || key.size() < 6 || key.size() > 12 || !value.is_number() ||
-          key.find_first_not_of("0123456789", 5) != std::string::npos) {
-        continue;
-      }
-      const int64_t k = std::stoll(key.substr(5));
-      if (k < line.k) continue;  // the largest, as when it was evaluated
-      line.k = k;
-      line.cons = value.get<double>();
-    }
-    run.summary.evals.emplace_back(line.name, line);
+  ASSIGN_OR_RETURN(const RunLog log, read_run_log(run.options.out));
+  for (const MetricRow& row : log.metrics) {
+    if (!row.eval.empty()) run.summary.evals.emplace_back(row.eval, eval_line_of(row));
   }
   return {};
 }

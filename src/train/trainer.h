@@ -55,7 +55,7 @@ struct Run {
 
 // Stages that work on one model, whose weights each goes on with.
 struct Trainer {
-  Trainer(Run& run_, Model& model_) : run(run_), model(model_), learner(model_, run_.pool) {}
+  Trainer(Run& run_, Model& model_) : run(run_), model(model_) {}
 
   Run& run;
   const Recipe& recipe = run.recipe;
@@ -68,7 +68,7 @@ struct Trainer {
   JsonlLog &metrics = run.metrics, &completions = run.completions;
   RunSummary& summary = run.summary;
   Model& model;
-  Learner learner;
+  std::unique_ptr<Learner> learner;  // of the stage under way, if it trains
   std::unique_ptr<Model> reference;  // of the grpo stage under way, if its KL term is on
 
   const Stage& stage() const { return recipe.stages[static_cast<size_t>(progress.stage)]; }
@@ -80,6 +80,10 @@ struct Trainer {
   void note(const std::string& line) const {
     if (observer.note) observer.note(line);
   }
+
+  // Makes the learner of the stage under way, with fresh optimizer state. With lora the weights are to
+  // be those that the stage begins with; kInvalid if a checkpoint says that they are not.
+  Status begin_stage();
 
   // Each runs the stage from progress.stage_step to its end or to a stop request (false).
   Result<bool> run_lm_stage();
