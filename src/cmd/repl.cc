@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 #include <histedit.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 
 #include "cmd/chat_commands.h"
 #include "cmd/terminal.h"
@@ -18,11 +22,42 @@ namespace ponder {
 namespace {
 
 volatile std::sig_atomic_t interrupt_seen = 0;
+// Rings at an interrupt, so that one just before a wait, or one that another thread is told of, ends the
+// wait too.
+volatile std::sig_atomic_t interrupt_bell = -1;
 bool continuing = false;  // inside triple quotes; what libedit's prompt callback sees
 
 char* prompt_text(EditLine*) {
   static char first[] = ">>> ", more[] = "... ";
   return continuing ? more : first;
+}
+
+void forget_interrupts() {
+  interrupt_seen = 0;
+  eventfd_t count = 0;
+  ::eventfd_read(interrupt_bell, &count);  // of none, it says so at once
+}
+
+// A character of the terminal; 0 at its end, -1 at an interrupt.
+int read_character(EditLine*, wchar_t* out) {
+  std::mbstate_t state{};
+  while (true) {
+    pollfd events[] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_bell, POLLIN, 0}};
+    const bool failed = ::poll(events, 2, -1) < 0 && errno != EINTR;
+    if (failed || interrupt_seen != 0) return -1;
+    if (events[0].revents == 0) continue;
+    char byte = 0;
+    const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return static_cast<int>(count);
+    const size_t length = std::mbrtowc(out, &byte, 1, &state);
+    if (length == static_cast<size_t>(-2)) continue;  // the rest of it comes
+    if (length == static_cast<size_t>(-1)) {
+      state = {};  // no character: left out
+      continue;
+    }
+    return 1;
+  }
 }
 
 // libedit reads whole characters only under a locale that has them.
@@ -49,6 +84,7 @@ class LineReader {
     el_set(reader->editor_, EL_EDITOR, "emacs");
     el_set(reader->editor_, EL_HIST, ::history, reader->past_);
     el_set(reader->editor_, EL_SIGNAL, 0);
+    el_set(reader->editor_, EL_GETCFN, read_character);
     reader->file_ = user_folder() + "/history";
     history(reader->past_, &event, H_LOAD, reader->file_.c_str());
     return reader;
@@ -60,7 +96,7 @@ class LineReader {
 
   enum class Event { kLine, kInterrupt, kEnd };
   Event read(std::string& line) {
-    interrupt_seen = 0;
+    forget_interrupts();
     int length = 0;
     const char* text = el_gets(editor_, &length);
     if (interrupt_seen != 0) {
@@ -118,10 +154,17 @@ bool read_quoted(LineReader& lines, std::string& text) {
 bool interrupted() { return interrupt_seen != 0; }
 
 void catch_interrupts() {
-  interrupt_seen = 0;
+  if (interrupt_bell < 0) interrupt_bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  forget_interrupts();
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupt_seen = 1; };
-  ::sigaction(SIGINT, &action, nullptr);  // no SA_RESTART: a read of the terminal ends
+  action.sa_flags = SA_RESTART;
+  action.sa_handler = [](int) {
+    const int error = errno;
+    interrupt_seen = 1;
+    ::eventfd_write(interrupt_bell, 1);
+    errno = error;
+  };
+  ::sigaction(SIGINT, &action, nullptr);
 }
 
 std::string rates_text(const Reply& r) {
