@@ -14,6 +14,7 @@
 
 #include "core/rng.h"
 #include "engine/constraint.h"
+#include "engine/constraint_cache.h"
 #include "engine/gbnf_grammar.h"
 #include "engine/json_grammar.h"
 #include "engine/json_schema.h"
@@ -75,6 +76,17 @@ constexpr const char* kCall =
 "properties":{"query":{"type":"string"},"limit":{"type":"integer","minimum":1,"maximum":100}},
 "required":["query"]}},"required":["name","arguments"]}]})";
 
+// Any text, then calls of two tools, marks spelled out.
+Result<std::shared_ptr<const Grammar>> text_and_calls() {
+  ConstraintSpec spec{ConstraintSpec::Kind::kText, {}, {}};
+  spec.calls.emplace();
+  spec.calls->functions = {
+      {"get_weather",
+       R"({"properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]})"},
+      {"search", R"({"properties":{"query":{"type":"string"}},"required":["query"]})"}};
+  return compile(spec);
+}
+
 const Case kCases[] = {
     {"JSON object", [] { return json_grammar(); },
      R"({"title": "A day at the sea", "pages": [1, 2, 3.5], "author": {"name": "Ann \"A\" Lee", "born": null}})"},
@@ -90,6 +102,10 @@ const Case kCases[] = {
      R"({"value": "root", "children": [{"value": "left", "children": [{"value": "leaf", "children": []}]}, {"value": "right", "children": []}]})"},
     {"two tools", [] { return compile_json_schema(kCall); },
      R"({"name": "search", "arguments": {"query": "height of the Eiffel tower in metres", "limit": 5}})"},
+    {"text and calls", text_and_calls,
+     "I will look that up: first the weather, then what there is to see in the "
+     "city.\n\n<tool_call>\n{\"name\": "
+     "\"get_weather\", \"arguments\": {\"city\": \"Paris\", \"days\": 3}}\n</tool_call>"},
     {"regex", [] { return compile_regex("(?:[A-Za-z]+ ){3,40}[a-z]+\\."); },
      "The quick brown fox jumps over the lazy dog near the old mill by the river."},
     {"regex, counted search", [] { return compile_regex(".{0,200}colou?r.{0,200}"); },

@@ -15,8 +15,10 @@ namespace {
 class NoModels final : public ModelHost {
  public:
   std::vector<ModelEntry> list() override { return {}; }
-  void find(const std::string& name, std::function<void(Found)> then) override {
-    then(not_found("no model is named " + name));
+  std::vector<ModelEntry> loaded() override { return {}; }
+  std::optional<ModelEntry> entry(const std::string& /*name*/) override { return {}; }
+  void find(ModelQuery query, std::function<void(Found)> then) override {
+    then(not_found("no model is named " + query.name));
   }
 };
 

@@ -49,6 +49,7 @@ constexpr Row kVerbs[] = {
     {"ps", "models that a running server has loaded", add_ps},
     {"stop", "make a running server unload a model", add_stop},
     {"plan", "the memory that a model needs, before it is loaded", add_plan},
+    {"replay", "sample an answer again from its receipt, to the same tokens", add_replay},
 };
 
 int run_main(int argc, char** argv) {

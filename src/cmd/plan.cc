@@ -3,15 +3,13 @@
 #include "model/plan.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cmd/chat.h"
+#include "cmd/memory.h"
 #include "cmd/models.h"
 #include "cmd/verb.h"
 #include "hub/resolve.h"
@@ -29,90 +27,19 @@ struct Options {
   bool json = false;
 };
 
-struct Memory {
+struct Memory : ModelMemory {
   int64_t ram = 0;  // there is, or may be used
-  int64_t weights = 0, page = 0, workspace = 0;
   int64_t context = 0, users = 0;
 
-  int64_t fixed() const { return weights + workspace; }
   int64_t pages_of(int64_t tokens) const {
     return (tokens + KvCache::kPageKeys - 1) / KvCache::kPageKeys;
   }
-  int64_t needed() const { return fixed() + users * pages_of(context) * page; }
+  int64_t needed() const { return with_pages(users * pages_of(context)); }
   // Pages beside the weights, and what they hold.
   int64_t pages() const { return std::max<int64_t>(0, ram - fixed()) / page; }
   int64_t most_users() const { return pages() / pages_of(context); }
   int64_t most_context() const { return pages() / users * KvCache::kPageKeys; }
 };
-
-// What this process may use: the machine's memory, or its control group's limit.
-int64_t machine_memory() {
-  int64_t bytes = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
-  for (const char* path :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    int64_t limit = 0;
-    if (std::ifstream(path) >> limit && limit > 0) bytes = std::min(bytes, limit);
-  }
-  return bytes;
-}
-
-// "48GB", "48 GiB", "512M", "1000": bytes. A unit without 'i' is of powers of ten.
-Result<int64_t> parse_bytes(const std::string& text) {
-  const Status wrong =
-      invalid(fmt::format("--ram {}: expected a size such as 48GB or 44GiB", in_quotes(text)));
-  double value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || !(value > 0)) return wrong;
-  std::string unit;
-  for (const char c : std::string(stop, end)) {
-    if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  double scale = 1;
-  if (!unit.empty() && unit != "b") {
-    const size_t power = std::string_view("kmgt").find(unit[0]);
-    const std::string rest = unit.substr(1);
-    if (power == std::string_view::npos ||
-        (!rest.empty() && rest != "b" && rest != "i" && rest != "ib")) {
-      return wrong;
-    }
-    const double base = rest.starts_with('i') ? 1024 : 1000;
-    for (size_t i = 0; i <= power; ++i) scale *= base;
-  }
-  constexpr double kMost = 1e18;
-  if (value * scale > kMost) return wrong;
-  return static_cast<int64_t>(value * scale);
-}
-
-// Floats that one row of a step leaves in the work space in a layer: residuals and norms, queries, keys
-// and values with their rotated copies, the feed-forward's three.
-int64_t row_floats(const Config& config, int64_t layer) {
-  const int64_t heads = config.num_attention_heads;
-  int64_t attention = 2 * (heads + config.num_key_value_heads) * config.head_dim;
-  if (config.is_mla()) {
-    const int64_t latent = config.mla.kv_lora_rank + config.mla.qk_rope_head_dim;
-    attention = heads * (2 * config.head_dim + 2 * latent + config.mla.kv_lora_rank +
-                         config.mla.v_head_dim);
-  }
-  const int64_t experts = config.moe.num_experts_per_tok + config.moe.n_shared_experts;
-  const int64_t forward = config.has_experts(layer) ? experts * config.moe.moe_intermediate_size
-                                                    : config.intermediate_size;
-  return 8 * config.hidden_size + attention + 3 * forward;
-}
-
-// What a step of as many rows as the engine takes at a time needs beside weights and cache: the
-// activations of its largest layer (model/model.h, next_residual). A sixteenth is lost where blocks of
-// memory do not fill up.
-int64_t workspace_bytes(const Config& config, int64_t users) {
-  const EngineOptions engine;
-  const int64_t decoding = std::min(users, engine.max_batch);
-  int64_t row = 0;
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    row = std::max(row, row_floats(config, layer));
-  }
-  const int64_t floats = std::max(engine.chunk, decoding) * row + decoding * config.vocab_size;
-  return (floats + floats / 16) * static_cast<int64_t>(sizeof(float));
-}
 
 nlohmann::ordered_json to_json(const Options& o, const Config& config, const Plan& plan,
                                const Memory& m) {
@@ -171,13 +98,12 @@ Status plan_model(const Options& o) {
         fmt::format("--kv-type {}: expected f32, f16, bf16 or q8_0", in_quotes(o.kv_type)));
   }
   const Plan plan = plan_of(config, planned_tensors(file));
-  Memory m;
+  const EngineOptions engine;
+  Memory m{memory_of(config, plan, kv->dtype, std::min(o.users, engine.max_batch), engine.chunk)};
   m.ram = machine_memory();
   if (!o.ram.empty()) {
     ASSIGN_OR_RETURN(m.ram, parse_bytes(o.ram));
   }
-  m.weights = plan.bytes;
-  m.page = KvCache::page_bytes(kv_shape(config, kv->dtype));
   m.users = o.users;
   m.context = o.context > 0 ? o.context
                             : std::min<int64_t>(config.max_position_embeddings, Chat::kMostContext);
@@ -185,7 +111,6 @@ Status plan_model(const Options& o) {
     return invalid(fmt::format("--ctx {}: the model's context is {} tokens", m.context,
                                config.max_position_embeddings));
   }
-  m.workspace = workspace_bytes(config, m.users);
   if (o.json) {
     fmt::print("{}\n", to_json(o, config, plan, m).dump(2));
   } else {

@@ -109,13 +109,15 @@ Status run(Options o) {
   }
   const bool shipped = o.model.empty();
   if (shipped) o.model = shipped_model();
-  if (!o.seed_given) o.sampling.seed = static_cast<uint64_t>(std::time(nullptr));
   std::string prompt;
   for (const std::string& w : o.words) prompt += (prompt.empty() ? "" : " ") + w;
   ChatSettings settings;
   settings.sampling = o.sampling;
   settings.system = o.system;
   ASSIGN_OR_RETURN(const StoredChat stored, StoredChat::of(o.model));
+  if (!o.seed_given) {
+    settings.sampling.seed = stored.seed().value_or(static_cast<uint64_t>(std::time(nullptr)));
+  }
   RETURN_IF_ERROR(stored.apply(settings, o.context).with_prefix(o.model));
   ASSIGN_OR_RETURN(auto chat, Chat::open(o.model, o.context, o.threads));
   chat->settings = settings;

@@ -10,11 +10,17 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "cmd/chat.h"
+#include "cmd/hub_source.h"
+#include "cmd/memory.h"
+#include "cmd/models.h"
+#include "cmd/serve_durable.h"
 #include "cmd/serve_flags.h"
+#include "cmd/serve_model.h"
 #include "cmd/verb.h"
+#include "hub/resolve.h"
+#include "server/model_store.h"
+#include "server/ollama_fields.h"
 #include "server/service.h"
-#include "text/gguf_tokenizer.h"
 
 namespace ponder {
 namespace {
@@ -24,13 +30,15 @@ constexpr uint16_t kPort = 11434;  // where clients of Ollama look
 struct Options {
   std::vector<std::string> models, served_names, api_keys, cors_origins, allowed_hosts, notes;
   std::string host, keys_file, tls_certificate, tls_key, context, model_flag, origins_json;
-  std::string kv_type, speculation = "none", prefix_folder;
+  std::string kv_type, speculation = "none", prefix_folder, keep_alive, ram;
   int64_t prefix_mib = 4096;
   std::optional<uint16_t> port;
   int threads = 0, http_threads = 2, connections = HttpLimits().connections;
   int64_t max_batch = 64, max_queue = 512, chunk = 512, cache_tokens = 0, body_mib = 32;
+  int64_t usual_context = 0, max_models = 0;
   double drain_seconds = 30;
   bool no_log = false;
+  DurableFlags durable;
 };
 
 std::string environment(const char* name) {
@@ -55,8 +63,19 @@ Status read_environment(Options& o) {
   };
   RETURN_IF_ERROR(number("OLLAMA_NUM_PARALLEL", o.max_batch, Options().max_batch));
   RETURN_IF_ERROR(number("OLLAMA_MAX_QUEUE", o.max_queue, Options().max_queue));
-  if (o.context.empty()) o.context = environment("OLLAMA_CONTEXT_LENGTH");
+  RETURN_IF_ERROR(number("OLLAMA_CONTEXT_LENGTH", o.usual_context, 0));
+  RETURN_IF_ERROR(number("OLLAMA_MAX_LOADED_MODELS", o.max_models, 0));
+  if (o.keep_alive.empty()) o.keep_alive = environment("OLLAMA_KEEP_ALIVE");
   if (o.kv_type.empty()) o.kv_type = environment("OLLAMA_KV_CACHE_TYPE");
+  if (o.kv_type == "q4_0") {
+    o.notes.push_back("there is no cache of the type q4_0 here: it is q8_0");
+    o.kv_type = "q8_0";
+  }
+  for (const char* name : {"OLLAMA_FLASH_ATTENTION", "OLLAMA_GPU_OVERHEAD", "OLLAMA_LLM_LIBRARY",
+                           "OLLAMA_LOAD_TIMEOUT", "OLLAMA_MAX_TRANSFER_STREAMS", "OLLAMA_NOPRUNE",
+                           "OLLAMA_SCHED_SPREAD"}) {
+    if (!environment(name).empty()) o.notes.push_back(std::string(name) + " has no effect here");
+  }
   std::string origins = environment("OLLAMA_ORIGINS");
   while (!origins.empty()) {
     const size_t end = std::min(origins.find(','), origins.size());
@@ -94,6 +113,15 @@ std::string short_name(const std::string& path) {
   return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
 }
 
+// A name of the store keeps its organization; of a path the last part is enough.
+std::string served_name(const std::string& given) {
+  std::error_code error;
+  const auto slashes = std::count(given.begin(), given.end(), '/');
+  const bool path = looks_like_path(given) || given.ends_with(".gguf") || slashes > 2 ||
+                    (slashes == 2 && std::filesystem::exists(given, error));
+  return path ? short_name(given) : given;
+}
+
 Result<DType> kv_type_of(const std::string& name) {
   if (name == "f32" || name == "float32") return DType::kF32;
   if (name == "f16" || name == "float16" || name == "auto" || name.empty()) return DType::kF16;
@@ -102,68 +130,101 @@ Result<DType> kv_type_of(const std::string& name) {
   return invalid(fmt::format("--kv-type {}: expected f32, f16, bf16 or q8_0", name));
 }
 
-Result<std::shared_ptr<ServedModel>> load(const std::string& model, const std::string& name,
-                                          const Options& o, EngineLoop& loop) {
-  ASSIGN_OR_RETURN(LoadedModel loaded, load_model(model));
-  Result<ChatTemplate> chat_template = ChatTemplate::load(loaded.path);
-  if (!chat_template.ok() && chat_template.status().code() != Code::kNotFound) {
-    return chat_template.status();
-  }
-  const std::string file = loaded.path;
-  ServedModelSpec spec{
-      name, {}, std::make_unique<Model>(std::move(loaded.model)), std::move(loaded.tokenizer)};
-  if (chat_template.ok()) spec.chat_template = std::move(chat_template).value();
+Result<ServeSettings> settings_of(const Options& o) {
+  ServeSettings out;
   const std::optional<int64_t> context = parse_count(o.context.empty() ? "0" : o.context);
   if (!context)
     return invalid(fmt::format("--ctx {}: expected a number such as 8192 or 32k", o.context));
-  spec.context = *context;
-  spec.engine.max_batch = o.max_batch;
-  spec.engine.max_queue = o.max_queue;
-  spec.engine.chunk = o.chunk;
-  ASSIGN_OR_RETURN(spec.engine.kv_type, kv_type_of(o.kv_type));
-  if (o.speculation == "lookup") spec.engine.speculation = Speculation::kLookup;
-  if (o.speculation == "nextn") spec.engine.speculation = Speculation::kNextn;
-  if (!o.prefix_folder.empty()) {
-    spec.digest = spec.model->weights_hash();
-    spec.engine.prefix_store.emplace();
-    spec.engine.prefix_store->folder = o.prefix_folder;
-    spec.engine.prefix_store->max_bytes = o.prefix_mib << 20;
-    spec.engine.prefix_store->identity = spec.digest;
-  }
-  spec.cache_tokens = o.cache_tokens;
-  spec.sampling = ChatSettings().sampling;
-  std::error_code ignored;
-  spec.created = std::chrono::duration_cast<std::chrono::seconds>(
-                     std::filesystem::last_write_time(file, ignored).time_since_epoch() -
-                     std::filesystem::file_time_type::clock::now().time_since_epoch() +
-                     std::chrono::system_clock::now().time_since_epoch())
-                     .count();
-  return ServedModel::create(std::move(spec), loop);
+  out.context = *context;
+  out.usual_context = o.usual_context;
+  out.cache_tokens = o.cache_tokens;
+  out.engine.max_batch = o.max_batch;
+  out.engine.max_queue = o.max_queue;
+  out.engine.chunk = o.chunk;
+  ASSIGN_OR_RETURN(out.engine.kv_type, kv_type_of(o.kv_type));
+  if (o.speculation == "lookup") out.engine.speculation = Speculation::kLookup;
+  if (o.speculation == "nextn") out.engine.speculation = Speculation::kNextn;
+  out.prefix_folder = o.prefix_folder;
+  out.prefix_bytes = o.prefix_mib << 20;
+  return out;
 }
 
-Status load_all(const Options& o, EngineLoop& loop, FixedHost& host) {
+// Programs written for DeepSeek's own service ask for these.
+const std::vector<std::string> kFirstAliases = {"deepseek-chat", "deepseek-reasoner"};
+
+// What was given on the command line: a path, or a name of the store with what is kept there.
+Result<ServeFiles> files_given(const std::string& text, const std::string& name) {
+  std::error_code error;
+  ASSIGN_OR_RETURN(const Store store, Store::open_default());
+  if (!std::filesystem::exists(text, error) && !looks_like_path(text)) {
+    const Result<FoundModel> found = find_model(store, text);
+    if (found.ok()) return files_of(name, *found, store);
+  }
+  ServeFiles out{name, {}};
+  ASSIGN_OR_RETURN(out.path, resolve_model(store, text));
+  return out;
+}
+
+// Models of the command line are loaded at once and stay.
+Status load_all(const Options& o, const ServeSettings& settings, EngineLoop& loop,
+                FixedHost& host) {
+  int64_t planned = 0;
   for (size_t i = 0; i < o.models.size(); ++i) {
-    const std::string& path = o.models[i];
-    std::vector<std::string> names = {short_name(path)}, aliases = {path};
+    const std::string& given = o.models[i];
+    std::vector<std::string> names = {served_name(given)}, aliases = {given, short_name(given)};
     if (i == 0) {
       if (!o.served_names.empty()) {
         aliases.push_back(names.front());
         names = o.served_names;
       }
-      // Programs written for DeepSeek's own service ask for these.
-      aliases.insert(aliases.end(), {"deepseek-chat", "deepseek-reasoner"});
+      aliases.insert(aliases.end(), kFirstAliases.begin(), kFirstAliases.end());
     }
     const auto start = std::chrono::steady_clock::now();
-    ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> model, load(path, names.front(), o, loop));
+    ASSIGN_OR_RETURN(const ServeFiles files, files_given(given, names.front()));
+    ASSIGN_OR_RETURN(const LoadPlan plan, plan_served(files, settings, 0, INT64_MAX));
+    planned += plan.bytes;
+    if (planned > machine_memory()) {
+      fmt::print(stderr,
+                 "ponder serve: {} are planned and this machine has {}: a shorter --ctx, fewer "
+                 "--kv-tokens, --kv-type q8_0 or a smaller quantization may fit\n",
+                 bytes_text(planned), bytes_text(machine_memory()));
+    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> model,
+                     load_served(files, settings, plan, loop));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("model {}: {:.1f} million parameters, context {}, loaded in {}\n", names.front(),
-               static_cast<double>(model->parameters()) / 1e6, model->context(),
-               duration_text(seconds));
+    fmt::print("{}", loaded_text(*model, plan, seconds));
     names.erase(names.begin());
     host.add(model, std::move(names), std::move(aliases));
   }
   return {};
+}
+
+// The host of all models of the store, loaded when they are asked for.
+Result<std::unique_ptr<OnDemandHost>> serve_store(const Options& o, ServeSettings settings,
+                                                  EngineLoop& loop, ModelStore& store) {
+  OnDemandOptions options;
+  // The rest is for the program itself, and for what others on this machine need.
+  options.memory = machine_memory() / 10 * 9;
+  if (!o.ram.empty()) {
+    ASSIGN_OR_RETURN(options.memory, parse_bytes(o.ram));
+  }
+  options.max_models = o.max_models;
+  options.max_waiting = static_cast<size_t>(o.max_queue);
+  options.first_aliases = kFirstAliases;
+  if (!o.keep_alive.empty()) {
+    const std::optional<double> seconds = parse_keep_alive(o.keep_alive);
+    if (!seconds) {
+      return invalid(
+          fmt::format("--keep-alive {}: expected seconds or a duration such as 5m; -1: for ever",
+                      o.keep_alive));
+    }
+    options.keep_seconds = *seconds;
+  }
+  fmt::print("models of {}, loaded on demand in up to {}\n", store.store().root(),
+             bytes_text(options.memory));
+  auto source = std::make_unique<HubSource>(store.store(), std::move(settings), loop);
+  return std::make_unique<OnDemandHost>(std::move(options), std::move(source), &store);
 }
 
 Result<std::unique_ptr<HttpServer>> listen(const Options& o, Service& service) {
@@ -189,7 +250,9 @@ Status serve(Options o) {
   RETURN_IF_ERROR(read_environment(o));
   for (const std::string& note : o.notes) fmt::print(stderr, "ponder serve: {}\n", note);
   if (!o.model_flag.empty()) o.models.insert(o.models.begin(), o.model_flag);
-  if (o.models.empty()) o.models.push_back(shipped_model());
+  if (o.models.empty() && !o.served_names.empty()) {
+    return invalid("--served-model-name: name the model that it is for, too");
+  }
   if (!o.origins_json.empty()) {
     const auto list = nlohmann::json::parse(o.origins_json, nullptr, false);
     if (!list.is_array()) return invalid("--allowed-origins: expected a JSON list of origins");
@@ -200,8 +263,18 @@ Status serve(Options o) {
   ASSIGN_OR_RETURN(KeyStore keys, read_keys(o));
   std::signal(SIGPIPE, SIG_IGN);
   EngineLoop loop(o.threads);
-  FixedHost host;
-  RETURN_IF_ERROR(load_all(o, loop, host));
+  ASSIGN_OR_RETURN(ServeSettings settings, settings_of(o));
+  FixedHost fixed;
+  std::unique_ptr<ModelStore> store;
+  std::unique_ptr<OnDemandHost> on_demand;
+  if (o.models.empty()) {
+    ASSIGN_OR_RETURN(Store found, Store::open_default());
+    store = std::make_unique<ModelStore>(std::move(found));
+    ASSIGN_OR_RETURN(on_demand, serve_store(o, std::move(settings), loop, *store));
+  } else {
+    RETURN_IF_ERROR(load_all(o, settings, loop, fixed));
+  }
+  ModelHost& host = on_demand != nullptr ? static_cast<ModelHost&>(*on_demand) : fixed;
 
   ServiceOptions options;
   options.version = PONDER_VERSION;
@@ -215,6 +288,7 @@ Status serve(Options o) {
       std::fprintf(stderr, "%s\n", line.c_str());
     };
   }
+  RETURN_IF_ERROR(apply_durable_flags(o.durable, options));
   Service service(std::move(options), std::move(keys), host, loop);
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server, listen(o, service));
   service.set_server(server.get());
@@ -225,7 +299,10 @@ Status serve(Options o) {
              server->port());
   std::fflush(stdout);
   server->run();
-  loop.stop();  // what it holds belongs to the server
+  loop.stop();  // what it holds belongs to the server, and so does what others wait for
+  if (on_demand != nullptr) on_demand->stop();
+  if (store != nullptr) store->wait();
+  service.settle();
   fmt::print("ponder serve: stopped\n");
   return {};
 }
@@ -270,12 +347,22 @@ void add_network(CLI::App& app, Options& o) {
   app.add_flag("--disable-log-requests,--no-log", o.no_log, "no line on stderr per request");
 }
 
+// For models that are loaded on demand.
+void add_on_demand(CLI::App& app, Options& o) {
+  app.add_option("--keep-alive", o.keep_alive,
+                 "how long a model stays loaded after its last answer: 5m, seconds, -1 for ever");
+  app.add_option("--ram", o.ram, "memory for loaded models, such as 48GB (nine tenths)");
+  app.add_option("--max-models", o.max_models, "loaded at a time; 0: as many as fit")
+      ->check(CLI::Range(0, 4096));
+}
+
 }  // namespace
 
 Verb add_serve(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("MODEL", o->models,
-                 "names in the store, GGUF files or Hugging Face folders; the shipped one if none");
+                 "names in the store, GGUF files or Hugging Face folders, which are loaded at once "
+                 "and stay; none: all of the store, on demand");
   app.add_option("--model,-m", o->model_flag, "the same as the first argument");
   app.add_option("--served-model-name,--alias", o->served_names, "names for the first model");
   app.add_option("--ctx,--max-model-len,--ctx-size", o->context,
@@ -300,7 +387,9 @@ Verb add_serve(CLI::App& app) {
                  "folder that keeps computed prompts across restarts; none by default");
   app.add_option("--prefix-cache-mib", o->prefix_mib, "its size")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  add_on_demand(app, *o);
   add_network(app, *o);
+  add_durable_flags(app, o->durable);
   add_idle_flags(app, o->notes);
   app.allow_extras();
   app.parse_complete_callback([&app] { refuse_unknown(app); });

@@ -54,17 +54,31 @@ Status apply_parameter(const std::string& name, const std::string& value, ChatSe
 }  // namespace
 
 Result<StoredChat> StoredChat::of(const std::string& model) {
-  StoredChat out;
   std::error_code error;
-  if (std::filesystem::exists(model, error) || looks_like_path(model)) return out;
+  if (std::filesystem::exists(model, error) || looks_like_path(model)) return StoredChat();
   ASSIGN_OR_RETURN(const Store store, Store::open_default());
   const Result<FoundModel> found = find_model(store, model);
-  if (!found.ok()) return out;  // opening it says why
+  if (!found.ok()) return StoredChat();  // opening it says why
   ASSIGN_OR_RETURN(Modelfile file, modelfile_of(found->store, found->model));
+  return of(std::move(file));
+}
+
+StoredChat StoredChat::of(Modelfile file) {
+  StoredChat out;
   out.parameters = std::move(file.parameters);
   out.system = file.system.value_or("");
   for (Modelfile::Message& message : file.messages) {
     out.messages.push_back({std::move(message.role), std::move(message.content)});
+  }
+  return out;
+}
+
+std::optional<uint64_t> StoredChat::seed() const {
+  std::optional<uint64_t> out;
+  for (const auto& [name, value] : parameters) {
+    if (name != "seed") continue;
+    const auto seed = number_of<int64_t>(value);
+    out = seed >= 0 ? std::optional(static_cast<uint64_t>(seed)) : std::nullopt;  // -1: any
   }
   return out;
 }

@@ -43,6 +43,7 @@ Verb add_push(CLI::App& app);
 Verb add_ps(CLI::App& app);
 Verb add_stop(CLI::App& app);
 Verb add_plan(CLI::App& app);
+Verb add_replay(CLI::App& app);
 
 // A model with the tokenizer beside it.
 struct LoadedModel {

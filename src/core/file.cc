@@ -51,14 +51,14 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   }
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, unsigned mode) {
   static std::atomic<unsigned> counter{0};
   AtomicFile file;
   file.path_ = path;
   // A killed run may have left a temporary with this process id, which comes again in a container.
   do {
     file.temporary_ = fmt::format("{}.{}.{}.tmp", path, ::getpid(), counter++);
-    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   } while (file.fd_ < 0 && errno == EEXIST);
   if (file.fd_ < 0) return system_error("create", file.temporary_);
   return file;

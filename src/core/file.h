@@ -22,7 +22,8 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes = size_t
 // file in place and no temporary behind.
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  // `mode`: of the file, less what the process masks; 0600 for what nobody else may read.
+  static Result<AtomicFile> create(const std::string& path, unsigned mode = 0644);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();  // without commit(): removes the temporary file

@@ -4,11 +4,46 @@
 #include "engine/json_grammar.h"
 #include "engine/json_schema.h"
 #include "engine/regex_grammar.h"
+#include "engine/schema_compiler.h"
 
 namespace ponder {
+namespace {
+
+// Calls of tools, or what `spec` says beside them.
+Result<std::shared_ptr<const Grammar>> compile_calls(const ConstraintSpec& spec) {
+  using Kind = ConstraintSpec::Kind;
+  GrammarBuilder builder;
+  ToolGrammar tools(*spec.calls, builder);
+  RETURN_IF_ERROR(tools.add_functions());
+  const auto root = builder.add_rule("root");
+  JsonValue schema;  // outlives its compiler
+  JsonGrammar json(builder);
+  if (spec.calls->required) {
+    builder.define(root, tools.calls());
+  } else if (spec.kind == Kind::kText) {
+    builder.define(root, tools.text_and_calls());
+  } else if (spec.kind == Kind::kJsonObject || spec.kind == Kind::kJsonValue) {
+    const auto value = spec.kind == Kind::kJsonValue ? json.value() : json.object();
+    builder.define(root, builder.alt({tools.calls(), value}));
+  } else if (spec.kind == Kind::kJsonSchema) {
+    auto parsed = parse_json_value(spec.text);
+    if (!parsed.ok()) return parsed.status().with_prefix("schema");
+    schema = std::move(parsed).value();
+    ASSIGN_OR_RETURN(const auto value, SchemaCompiler(schema, builder).run());
+    builder.define(root, builder.alt({tools.calls(), value}));
+  } else {
+    return unsupported(
+        "tools do not go together with a regular expression, a grammar or a list of choices, only "
+        "with JSON");
+  }
+  return builder.build(root);
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Grammar>> compile(const ConstraintSpec& spec) {
   using Kind = ConstraintSpec::Kind;
+  if (spec.calls) return compile_calls(spec);
   switch (spec.kind) {
     case Kind::kJsonObject:
     case Kind::kJsonValue:
@@ -21,6 +56,8 @@ Result<std::shared_ptr<const Grammar>> compile(const ConstraintSpec& spec) {
       return compile_gbnf(spec.text);
     case Kind::kChoices:
       break;
+    case Kind::kText:
+      PONDER_CHECK(false, "any text is no constraint");
   }
   return compile_choices(spec.choices);
 }

@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/status.h"
 #include "engine/token_masks.h"
+#include "engine/tool_grammar.h"
 
 namespace ponder {
 
@@ -23,10 +25,14 @@ struct ConstraintSpec {
     kRegex,
     kGbnf,
     kChoices,  // `choices` in place of `text`
+    kText,     // any; for `calls`
   };
   Kind kind = Kind::kJsonObject;
   std::string text;
   std::vector<std::string> choices;
+  // The answer may be calls of tools instead, or must be. With kText, kJsonObject, kJsonValue and
+  // kJsonSchema alone.
+  std::optional<ToolCallSpec> calls = {};
   auto operator<=>(const ConstraintSpec&) const = default;
 };
 

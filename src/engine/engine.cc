@@ -218,6 +218,19 @@ bool Engine::cancel(RequestId id) {
   return true;
 }
 
+bool Engine::cancel(RequestId id, int32_t answer) {
+  Group* group = find(id);
+  const auto index = static_cast<size_t>(answer);
+  if (group == nullptr || !group->begun || answer < 0 || index >= group->sequences.size()) {
+    return false;
+  }
+  Sequence& sequence = group->sequences[index];
+  if (sequence.finished) return false;
+  finish(sequence, FinishReason::kCancelled);
+  retire();
+  return true;
+}
+
 bool Engine::end_thinking(RequestId id) {
   Group* group = find(id);
   bool any = false;
@@ -243,7 +256,8 @@ void Engine::end(Group& group, FinishReason reason) {
 void Engine::finish(Sequence& sequence, FinishReason reason) {
   const Group& group = *sequence.group;
   if (group.request.stream) {
-    events_.push_back({group.id, static_cast<int32_t>(sequence.index), -1, 0, reason, false});
+    events_.push_back({group.id, static_cast<int32_t>(sequence.index), -1, 0, reason, false,
+                       group.output.hit_tokens});
   }
   close(sequence, reason);
 }

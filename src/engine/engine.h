@@ -42,7 +42,7 @@ enum class Speculation : uint8_t {
 
 struct EngineOptions {
   int64_t max_batch = 512;  // most sequences in one step
-  int64_t chunk = 512;      // most prompt tokens in one step
+  int64_t chunk = 256;      // most prompt tokens in one step
   int64_t pages = 0;        // of KvCache::kPageKeys positions each; > 0
   int64_t max_queue = 0;    // most requests that wait to begin; 0: any number
   // Keeps what was computed for those that begin alike, as long as nobody needs the pages. The weights
@@ -100,6 +100,8 @@ class Engine {
   // Ends the unfinished answers of a request; they keep the tokens they have. False if it is
   // unknown or finished.
   bool cancel(RequestId id);
+  // The same for one answer of several. False also while the prompt is being read, for all.
+  bool cancel(RequestId id, int32_t answer);
   // Ends the thinking of a request's answers, as a used budget would: Thinking::closing comes next.
   // False if none of them is thinking.
   bool end_thinking(RequestId id);

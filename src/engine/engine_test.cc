@@ -84,6 +84,58 @@ TEST_F(EngineTest, GreedyIsTheArgmaxOfAWholePass) {
   }
 }
 
+TEST_F(EngineTest, OneAnswerOfSeveralCanBeCancelled) {
+  auto e = engine(16);
+  Request r = request_of(9, 1, 30);
+  r.n = 3;
+  const Output whole = run(*e, r);
+  r.stream = true;
+  const RequestId id = e->submit(r).value();
+  EXPECT_FALSE(e->cancel(id, 1)) << "its prompt is not read yet";
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(e->step().ok());
+  EXPECT_FALSE(e->cancel(id, 3));
+  EXPECT_FALSE(e->cancel(id, -1));
+  EXPECT_TRUE(e->cancel(id, 1));
+  EXPECT_FALSE(e->cancel(id, 1));
+  EXPECT_FALSE(e->finished(id));
+  const int64_t before = e->stats().decode_tokens;
+  while (e->busy()) ASSERT_TRUE(e->step().ok());
+  const Output out = e->take(id).value();
+  EXPECT_EQ(out.answers[1].reason, FinishReason::kCancelled);
+  EXPECT_EQ(out.answers[1].tokens.size(), 6u);
+  for (const size_t i : {0, 2}) EXPECT_EQ(out.answers[i].tokens, whole.answers[i].tokens);
+  EXPECT_EQ(e->stats().decode_tokens - before, 2 * 24) << "the others alone go on";
+  // Of the last one the whole request is done.
+  const RequestId again = e->submit(r).value();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(e->step().ok());
+  for (const int32_t i : {2, 0, 1}) EXPECT_TRUE(e->cancel(again, i));
+  EXPECT_TRUE(e->finished(again));
+  EXPECT_EQ(e->stats().pages_in_use, 0);
+}
+
+TEST_F(EngineTest, EventsHaveTheMostProbableTokensAndWhatWasKnownOfThePrompt) {
+  EngineOptions options;
+  options.pages = 16;
+  options.prefix_cache = true;
+  const auto e = std::move(Engine::create(model(), pool, options)).value();
+  Request r = request_of(130, 1, 5);
+  r.top_logprobs = 3;
+  r.stream = true;
+  r.n = 2;
+  for (const int64_t hits : {0, 128}) {
+    const Output out = run(*e, r);
+    EXPECT_EQ(out.hit_tokens, hits);
+    std::vector<std::vector<TokenLogprob>> top(2);
+    for (const Event& event : e->take_events()) {
+      EXPECT_EQ(event.hit_tokens, hits);
+      EXPECT_EQ(event.top.size(), 3u);
+      auto& all = top[static_cast<size_t>(event.answer)];
+      all.insert(all.end(), event.top.begin(), event.top.end());
+    }
+    for (const size_t i : {0, 1}) EXPECT_EQ(top[i], out.answers[i].top_logprobs);
+  }
+}
+
 TEST_F(EngineTest, StopIdEndsTheAnswerAndIsItsLastToken) {
   auto e = engine(8);
   Request r = request_of(5, 2, 60);

@@ -45,23 +45,27 @@ uint8_t type_of(const JsonValue& value) {
 Result<std::shared_ptr<const Grammar>> compile_json_schema(std::string_view schema) {
   const Result<JsonValue> root = parse_json_value(schema);
   if (!root.ok()) return root.status().with_prefix("schema");
-  return SchemaCompiler(*root).run();
-}
-
-Result<std::shared_ptr<const Grammar>> SchemaCompiler::run() {
-  const Expr root = value({{&source_.root()}});
-  while (!open_.empty()) {
-    const SchemaSet& set = *open_.front();
-    open_.pop_front();
-    ASSIGN_OR_RETURN(const Expr made, body(set));
-    builder_.define(rules_.at(set), made);
-    RETURN_IF_ERROR(builder_.status().with_prefix("schema"));
-  }
-  const RuleId start = builder_.add_rule("#");
-  builder_.define(start, root);
-  auto grammar = builder_.build(start);
+  GrammarBuilder builder;
+  ASSIGN_OR_RETURN(const Expr value, SchemaCompiler(*root, builder).run());
+  const auto start = builder.add_rule("#");
+  builder.define(start, value);
+  auto grammar = builder.build(start);
   if (!grammar.ok()) return grammar.status().with_prefix("schema");
   return grammar;
+}
+
+Result<Expr> SchemaCompiler::run(std::span<const JsonValue* const> others) {
+  SchemaSet set{{&source_.root()}};
+  for (const JsonValue* other : others) set.push_back({other});
+  const Expr root = value(set);
+  while (!open_.empty()) {
+    const SchemaSet& next = *open_.front();
+    open_.pop_front();
+    ASSIGN_OR_RETURN(const Expr made, body(next));
+    builder_.define(rules_.at(next), made);
+    RETURN_IF_ERROR(builder_.status().with_prefix("schema"));
+  }
+  return root;
 }
 
 Expr SchemaCompiler::value(const SchemaSet& set) {

@@ -128,7 +128,9 @@ struct Event {
   int32_t token = -1;  // -1: an end without a token (cancelled, error, deadline)
   float logprob = 0;
   FinishReason reason = FinishReason::kNone;
-  bool forced = false;  // not drawn: part of Thinking::closing or before_constraint
+  bool forced = false;                 // not drawn: part of Thinking::closing or before_constraint
+  int64_t hit_tokens = 0;              // of the prompt, found in the prefix cache
+  std::vector<TokenLogprob> top = {};  // as Answer::top_logprobs, of this token
 };
 
 }  // namespace ponder

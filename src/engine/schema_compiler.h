@@ -1,9 +1,10 @@
-// Makes a grammar of a JSON Schema; used by compile_json_schema() alone.
+// Puts a JSON Schema into a grammar under way.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,13 +18,16 @@ namespace ponder {
 
 class SchemaCompiler {
  public:
-  // `root` must outlive it.
-  explicit SchemaCompiler(const JsonValue& root) : source_(root), json_(builder_) {}
+  using Expr = GrammarBuilder::Expr;
 
-  Result<std::shared_ptr<const Grammar>> run();
+  // Both must outlive it.
+  SchemaCompiler(const JsonValue& root, GrammarBuilder& builder)
+      : source_(root), builder_(builder), json_(builder) {}
+
+  // A value that satisfies `root` and each of `others`. Errors as compile_json_schema().
+  Result<Expr> run(std::span<const JsonValue* const> others = {});
 
  private:
-  using Expr = GrammarBuilder::Expr;
   using RuleId = GrammarBuilder::RuleId;
 
   // What may stand in an object besides the properties that schemas name.
@@ -72,7 +76,7 @@ class SchemaCompiler {
   Expr tail_end(const Object& object, uint32_t count);
 
   SchemaSource source_;
-  GrammarBuilder builder_;
+  GrammarBuilder& builder_;
   JsonGrammar json_;
   std::map<SchemaSet, RuleId> rules_;
   std::deque<const SchemaSet*> open_;  // of rules_: without a body so far

@@ -83,6 +83,7 @@ Steering::Steering(const Request& request) : request_(&request) {
   const bool at_once = c.start == ConstraintChoice::Start::kAtOnce || request.thinking.close_id < 0;
   const bool waits = c.masks == nullptr || !at_once;
   thinking_ = request.thinking.open && request.thinking.close_id >= 0 && waits;
+  if (c.masks != nullptr) owes_text_ = !Constraint(c.masks, {}).is_complete();
   if (c.masks != nullptr && (at_once || !thinking_)) {
     begin_constraint();
     may_open_ = !at_once && request.thinking.open_id >= 0;

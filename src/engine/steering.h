@@ -46,6 +46,8 @@ class Steering {
   bool masks() const { return constraint_.has_value() && queue_at_ == queue_.size(); }
   // Words past those of the trie become 0. Errors as Constraint::mask().
   Status mask(std::span<uint64_t> bits);
+  // Whether the answer must not end now: it thinks, and has to say something after that.
+  bool must_go_on() const { return thinking_ && owes_text_ && queue_at_ == queue_.size(); }
 
   // Takes the answer's newest token, the last one of `tokens`. An error: the constraint's text does
   // not go on with it.
@@ -70,7 +72,8 @@ class Steering {
   bool begun_ = false;         // since_ is set
   bool closed_early_ = false;  // the thinking under way, or the last, was ended
   bool looping_ = false;
-  bool may_open_ = false;  // the first token may be open_id beside what the constraint allows
+  bool owes_text_ = false;  // there is a constraint, which the empty text does not satisfy
+  bool may_open_ = false;   // the first token may be open_id beside what the constraint allows
   int64_t thinking_tokens_ = 0;
   EngineClock::time_point since_{};  // thinking began
   std::vector<int32_t> queue_;       // forced tokens, from queue_at_ on

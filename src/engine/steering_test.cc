@@ -197,6 +197,18 @@ TEST(Steering, TheConstraintBeginsBehindTheThinking) {
   EXPECT_TRUE(w.steering.complete());
 }
 
+TEST(Steering, AnAnswerThatOwesATextDoesNotEndWithinTheThinking) {
+  Request r = thinking_request();
+  EXPECT_FALSE(Walk(r).steering.must_go_on());
+  r.constraint.masks = masks_of("ab?");
+  Walk w(r);
+  EXPECT_TRUE(w.steering.must_go_on());
+  w.take(kClose);
+  EXPECT_FALSE(w.steering.must_go_on()) << "the constraint itself says when it may end";
+  r.constraint.masks = masks_of("a*");  // nothing at all would do
+  EXPECT_FALSE(Walk(r).steering.must_go_on());
+}
+
 TEST(Steering, AnAnswerThatMayThinkBeginsWithItOrWithTheText) {
   Request r = thinking_request();
   r.thinking.open = false;

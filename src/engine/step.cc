@@ -176,6 +176,12 @@ void Engine::draw(Sequence& sequence, int64_t position, std::span<const float> l
         drawer.masked[i] = allowed ? logits[i] : -std::numeric_limits<float>::infinity();
       }
       from = drawer.masked;
+    } else if (steering != nullptr && steering->must_go_on()) {
+      drawer.masked.assign(logits.begin(), logits.end());
+      for (const int32_t id : request.sampling.stop_ids) {
+        drawer.masked[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+      }
+      from = drawer.masked;
     }
     const double u =
         uniform_at(request.sampling.seed, request.key + request.first_sample + sequence.index,
@@ -267,12 +273,16 @@ void Engine::report(Sequence& sequence) {
   const size_t before = sequence.reported;
   sequence.reported = answer.tokens.size();
   const bool ends_without = reason == FinishReason::kError;
+  const size_t most = answer.tokens.empty() ? 0 : answer.top_logprobs.size() / answer.tokens.size();
   for (size_t i = before; group.request.stream && i < answer.tokens.size(); ++i) {
     const bool last = i + 1 == answer.tokens.size() && !ends_without;
     const bool forced =
         std::binary_search(answer.forced.begin(), answer.forced.end(), static_cast<int32_t>(i));
     events_.push_back({group.id, static_cast<int32_t>(sequence.index), answer.tokens[i],
-                       answer.logprobs[i], last ? reason : FinishReason::kNone, forced});
+                       answer.logprobs[i], last ? reason : FinishReason::kNone, forced,
+                       group.output.hit_tokens});
+    const auto top = answer.top_logprobs.begin() + static_cast<std::ptrdiff_t>(i * most);
+    events_.back().top.assign(top, top + static_cast<std::ptrdiff_t>(most));
   }
   if (ends_without) return finish(sequence, reason);
   if (reason != FinishReason::kNone) close(sequence, reason);

@@ -141,6 +141,14 @@ bool ModelName::same_as(const ModelName& other) const {
          equal_fold(model, other.model) && equal_fold(tag, other.tag);
 }
 
+bool same_model_name(std::string_view a, std::string_view b) {
+  constexpr std::string_view kLatest = ":latest";
+  for (std::string_view* name : {&a, &b}) {
+    if (name->ends_with(kLatest)) name->remove_suffix(kLatest.size());
+  }
+  return equal_fold(a, b);
+}
+
 bool looks_like_path(std::string_view text) {
   return text.starts_with('/') || text.starts_with("./") || text.starts_with("../") ||
          text.starts_with('~') || text == "." || text == "..";

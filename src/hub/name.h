@@ -38,6 +38,9 @@ struct ModelName {
   bool same_as(const ModelName& other) const;
 };
 
+// Whether two texts are one name as people write them: case and ":latest" do not matter.
+bool same_model_name(std::string_view a, std::string_view b);
+
 // Whether `text` is meant as a path: it begins with '/', './', '../' or '~'.
 bool looks_like_path(std::string_view text);
 

@@ -84,6 +84,13 @@ TEST(ModelName, ComparesWithoutCase) {
   EXPECT_FALSE(ModelName::parse("deepseek-r1:8b")->same_as(*ModelName::parse("deepseek-r1:7b")));
 }
 
+TEST(ModelName, AsPeopleWriteThem) {
+  EXPECT_TRUE(same_model_name("DeepSeek-R1", "deepseek-r1:latest"));
+  EXPECT_TRUE(same_model_name("hf.co/a/B:Q4", "hf.co/a/b:q4"));
+  EXPECT_FALSE(same_model_name("deepseek-r1:8b", "deepseek-r1"));
+  EXPECT_FALSE(same_model_name("", "a"));
+}
+
 TEST(ModelName, TellsPathsApart) {
   for (const char* text : {"/a", "./a", "../a", "~/a", ".", ".."})
     EXPECT_TRUE(looks_like_path(text));

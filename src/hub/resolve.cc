@@ -80,6 +80,11 @@ Result<FoundModel> find_model(const Store& store, const std::string& text) {
   return first;
 }
 
+std::string find_download(const std::string& text) {
+  const Result<ModelName> name = ModelName::parse(text);
+  return name.ok() ? cached_repository(*name) : std::string();
+}
+
 Result<std::string> resolve_model(const Store& store, const std::string& text) {
   std::error_code error;
   if (fs::exists(text, error)) return text;

@@ -29,4 +29,7 @@ struct FoundModel {
 };
 Result<FoundModel> find_model(const Store& store, const std::string& text);
 
+// The folder that `text` names by the third rule; empty: there is none.
+std::string find_download(const std::string& text);
+
 }  // namespace ponder

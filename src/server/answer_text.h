@@ -22,8 +22,9 @@ class AnswerText {
     bool thinking = false;  // it begins within the thinking
     std::vector<std::string> stops;
     bool logprobs = false;
-    bool tools = false;  // calls are told from text
-    std::string id;      // what ids of calls are made of
+    bool tools = false;                        // calls are told from text
+    std::string id;                            // what ids of calls are made of
+    std::vector<std::string> bare_calls = {};  // as ToolCallReader has them
   };
   AnswerText(const Tokenizer& tokenizer, Options options);
 
@@ -40,8 +41,8 @@ class AnswerText {
   int64_t thinking_tokens() const;
 
  private:
-  AnswerDelta take(ReasoningText text, bool last);
-  void read_calls(AnswerDelta& out, bool last);
+  // `why`: kNone unless it is the end.
+  AnswerDelta take(ReasoningText text, Finish why);
 
   const Tokenizer tokenizer_;
   const Options options_;

@@ -43,14 +43,14 @@ Json model_json(const ModelEntry& entry) {
       {"type", "model"}, {"id", entry.name}, {"display_name", entry.name}, {"created_at", created}};
 }
 
-// Clients look for the number of a request under this name.
+// Of the routes that are other dialects', too.
 void add_request_id(const Call& call) {
-  call.exchange->more_headers.emplace_back("request-id", call.request().id);
+  if (call.dialect.request_id_header != nullptr) return;
+  call.exchange->more_headers.emplace_back(kAnthropic.request_id_header, call.request().id);
 }
 
 // False: answered.
 bool read(const Call& call, bool counting, GenerateRequest& out) {
-  add_request_id(call);
   const Result<Json> body = parse_object(call.request().body);
   if (!body.ok()) {
     call.fail(bad_request(body.status().message()));
@@ -99,7 +99,8 @@ constexpr const char* kPrefixes[] = {"/v1/messages", "/anthropic/"};
 
 }  // namespace
 
-const Dialect kAnthropic = {"anthropic", kPrefixes, kRoutes, anthropic_error};
+const Dialect kAnthropic = {"anthropic",     kPrefixes,     kRoutes,
+                            anthropic_error, no_such_model, "request-id"};
 
 WebReply anthropic_error(const ApiError& error) {
   WebReply out;
@@ -118,24 +119,25 @@ bool asks_anthropic(const WebRequest& request) {
 
 void anthropic_list_models(const Call& call) {
   add_request_id(call);
-  Json data = Json::array();
-  for (const ModelEntry& entry : call.service.models().list()) {
-    if (call.who.may_use(entry.name)) data.push_back(model_json(entry));
-  }
-  Json body = {{"data", data}, {"has_more", false}, {"first_id", nullptr}, {"last_id", nullptr}};
-  if (!data.empty()) {
-    body["first_id"] = data.front()["id"];
-    body["last_id"] = data.back()["id"];
-  }
-  call.exchange->respond({200, "application/json", dump(body), {}});
+  answer_later(call, [call]() -> Result<WebReply> {
+    Json data = Json::array();
+    for (const ModelEntry& entry : call.service.models().list()) {
+      if (call.who.may_use(entry.name)) data.push_back(model_json(entry));
+    }
+    Json body = {{"data", data}, {"has_more", false}, {"first_id", nullptr}, {"last_id", nullptr}};
+    if (!data.empty()) {
+      body["first_id"] = data.front()["id"];
+      body["last_id"] = data.back()["id"];
+    }
+    return WebReply{200, "application/json", dump(body), {}};
+  });
 }
 
 void anthropic_show_model(const Call& call) {
   add_request_id(call);
-  for (const ModelEntry& entry : call.service.models().list()) {
-    if (entry.name == call.rest && call.who.may_use(entry.name)) {
-      return call.exchange->respond({200, "application/json", dump(model_json(entry)), {}});
-    }
+  const std::optional<ModelEntry> entry = call.service.models().entry(call.rest);
+  if (entry && may_use_model(call, call.rest)) {
+    return call.exchange->respond({200, "application/json", dump(model_json(*entry)), {}});
   }
   call.exchange->respond(anthropic_error(no_such_model(call.rest.substr(0, 200))));
 }

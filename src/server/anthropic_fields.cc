@@ -190,27 +190,30 @@ Json read_tool(Fields& tool) {
     tool.fail("input_schema", fmt::format("{}: Field required", tool.path_of("input_schema")));
   }
   tool.skip("cache_control");
-  tool.without_effect("strict", "calls are not held to the schema");
+  if (const auto strict = tool.boolean("strict")) function["strict"] = *strict;
   return {{"type", "function"}, {"function", std::move(function)}};
 }
 
 void read_tools_and_choice(Fields& fields, const RequestLimits& limits, GenerateRequest& out) {
-  std::string choice = "auto";
+  using Mode = ToolChoice::Mode;
   if (const Json* object = fields.object("tool_choice")) {
     Fields inner(*object, "tool_choice.");
-    choice = needed_text(inner, "type", 64);
-    if (inner.ok() && choice != "auto" && choice != "any" && choice != "tool" && choice != "none") {
+    const std::string choice = needed_text(inner, "type", 64);
+    if (choice == "any" || choice == "tool") {
+      out.tool_choice.mode = Mode::kRequired;
+    } else if (choice == "none") {
+      out.tool_choice.mode = Mode::kNone;
+    } else if (choice != "auto" && inner.ok()) {
       inner.fail("type", "`tool_choice.type` must be auto, any, tool or none");
     }
-    inner.skip("name");
-    inner.without_effect("disable_parallel_tool_use", "the model decides how many tools it calls");
+    if (choice == "tool") out.tool_choice.only = {needed_text(inner, "name", 512)};
+    out.tool_choice.parallel = !inner.boolean("disable_parallel_tool_use").value_or(false);
     if (!inner.ok()) fields.fail(inner.error());
     add_warnings(inner, out);
   }
   const Json* list = fields.list("tools", limits.tools);
-  if (list == nullptr || list->empty()) return;
   Json tools = Json::array();
-  for (size_t i = 0; i < list->size() && fields.ok(); ++i) {
+  for (size_t i = 0; list != nullptr && i < list->size() && fields.ok(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
     const Json* item = object_at(fields, *list, i, path);
     if (item == nullptr) return;
@@ -219,12 +222,7 @@ void read_tools_and_choice(Fields& fields, const RequestLimits& limits, Generate
     if (!tool.ok()) fields.fail(tool.error());
     add_warnings(tool, out);
   }
-  if (choice == "none") return;
-  if (choice != "auto") {
-    out.warnings.push_back(
-        "`tool_choice` has no effect: the model decides whether it calls a tool");
-  }
-  out.tools = dump(tools);
+  if (fields.ok()) take_tools(fields, tools, out);
 }
 
 void read_thinking_config(Fields& fields, GenerateRequest& out) {

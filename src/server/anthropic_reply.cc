@@ -18,10 +18,6 @@ Json input_of(const ToolCall& call) {
   return input.is_object() ? input : Json::object();
 }
 
-std::string event(const Json& data) {
-  return sse_event(dump(data), data["type"].get_ref<const std::string&>());
-}
-
 // The prompt of Anthropic's usage comes in two parts: what was read anew, and what the cache had.
 Json usage_json(const Usage& usage) {
   return {{"input_tokens", usage.prompt - usage.hit},
@@ -36,14 +32,15 @@ class MessageReply final : public ReplyFormat {
   explicit MessageReply(int32_t most_tokens) : most_tokens_(most_tokens) {}
 
   StreamStart stream_start() const override {
-    return {"text/event-stream", {}, event({{"type", "ping"}})};
+    return {"text/event-stream", {}, sse_event(R"({"type":"ping"})", "ping")};
   }
 
-  std::string stream_begin() override {
+  std::string prompt_read(const Usage& prompt) override {
+    begun_ = true;
     Json message = empty_message();
-    message["usage"] = usage_json({});
-    return event({{"type", "message_start"}, {"message", std::move(message)}}) +
-           event({{"type", "ping"}});
+    message["usage"] = usage_json(prompt);
+    std::string out = event({{"type", "message_start"}, {"message", std::move(message)}});
+    return out += event({{"type", "ping"}});
   }
 
   std::string delta(const AnswerDelta& d) override {
@@ -74,9 +71,10 @@ class MessageReply final : public ReplyFormat {
   std::string stream_end(const Usage& usage) override {
     Json delta = Json::object();
     put_stop(delta, end_, usage);
-    return close() +
-           event({{"type", "message_delta"}, {"delta", delta}, {"usage", usage_json(usage)}}) +
-           event({{"type", "message_stop"}});
+    std::string out = begun_ ? std::string() : prompt_read(usage);
+    out += close();
+    out += event({{"type", "message_delta"}, {"delta", delta}, {"usage", usage_json(usage)}});
+    return out += event({{"type", "message_stop"}});
   }
 
   std::string stream_error(const ApiError& error) override {
@@ -149,13 +147,19 @@ class MessageReply final : public ReplyFormat {
     return out + event({{"type", "content_block_stop"}, {"index", index_++}});
   }
 
-  std::string block_delta(Json delta) const {
+  std::string event(const Json& data) {
+    return sse_event(dump(data), data["type"].get_ref<const std::string&>(),
+                     fmt::format("{}-{}", head_.id, ++events_));
+  }
+  std::string block_delta(Json delta) {
     return event({{"type", "content_block_delta"}, {"index", index_}, {"delta", std::move(delta)}});
   }
 
   const int32_t most_tokens_;
+  bool begun_ = false;  // message_start was sent
   Block block_ = Block::kNone;
-  int32_t index_ = 0;     // of the block that is open, or comes next
+  int32_t index_ = 0;  // of the block that is open, or comes next
+  int64_t events_ = 0;
   std::string thinking_;  // of the block that is open
   AnswerDelta end_;
 };

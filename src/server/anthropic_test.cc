@@ -17,7 +17,8 @@ std::vector<Json> events_of(const std::string& stream) {
   std::vector<Json> out;
   for (size_t at = 0; at < stream.size();) {
     const size_t end = std::min(stream.find("\n\n", at), stream.size());
-    const std::string one = stream.substr(at, end - at);
+    std::string one = stream.substr(at, end - at);
+    if (one.starts_with("id: ")) one.erase(0, one.find('\n') + 1);  // which nobody needs here
     const size_t line = one.find("\ndata: ");
     EXPECT_TRUE(one.starts_with("event: ") && line != std::string::npos) << one;
     if (line == std::string::npos) break;
@@ -89,13 +90,13 @@ TEST(Anthropic, BlocksFollowEachOtherInAStream) {
   answer.content = "I look it up.";
   call.tool_calls = {{"call_1", "weather", R"({"city": "Paris"})"}};
   end.finish = Finish::kToolCalls;
-  std::string out = format->stream_begin();
-  for (const AnswerDelta* one : {&thinking, &thinking, &answer, &call, &end}) {
-    out += format->delta(*one);
-  }
   Usage usage;
   usage.prompt = 10;
   usage.hit = 8;
+  std::string out = format->stream_begin() + format->prompt_read(usage);
+  for (const AnswerDelta* one : {&thinking, &thinking, &answer, &call, &end}) {
+    out += format->delta(*one);
+  }
   usage.completion = 5;
   out += format->stream_end(usage);
   std::vector<std::string> kinds;
@@ -115,6 +116,9 @@ TEST(Anthropic, BlocksFollowEachOtherInAStream) {
                                            "content_block_stop2",  "message_delta",
                                            "message_stop"};
   EXPECT_EQ(kinds, wanted);
+  EXPECT_EQ(events[0]["message"]["usage"]["input_tokens"], 2);
+  EXPECT_EQ(events[0]["message"]["usage"]["cache_read_input_tokens"], 8);
+  EXPECT_EQ(events[0]["message"]["usage"]["output_tokens"], 0);
   EXPECT_EQ(events[10]["content_block"]["name"], "weather");
   EXPECT_EQ(events[11]["delta"]["partial_json"], R"({"city":"Paris"})");
   EXPECT_EQ(events[13]["delta"]["stop_reason"], "tool_use");

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "core/sha256.h"
+#include "hub/name.h"
 
 namespace ponder {
 namespace {
@@ -68,7 +69,9 @@ Status read_option(std::string_view option, Principal& who) {
 }  // namespace
 
 bool Principal::may_use(std::string_view model) const {
-  return models.empty() || std::find(models.begin(), models.end(), model) != models.end();
+  return models.empty() || std::any_of(models.begin(), models.end(), [&](const std::string& one) {
+           return same_model_name(one, model);
+         });
 }
 
 Status KeyStore::add(std::string_view key, std::string name) {

@@ -25,11 +25,19 @@
 #include "server/auth.h"
 #include "server/generate.h"
 #include "server/http.h"
+#include "server/journal.h"
 
 namespace ponder {
 
 class Service;
 struct Dialect;
+
+// A stream that is written again, for a client that has its first events.
+struct Resumption {
+  JournalEntry entry;
+  WebRequest request;  // as it came
+  int64_t after = 0;   // the last event that the client has
+};
 
 // A request that was let in, with its route.
 struct Call {
@@ -38,8 +46,11 @@ struct Call {
   const Dialect& dialect;
   Principal who;
   std::string rest;  // what the route's star stands for
+  std::shared_ptr<const Resumption> resumption = nullptr;
 
-  const WebRequest& request() const { return exchange->request(); }
+  const WebRequest& request() const {
+    return resumption ? resumption->request : exchange->request();
+  }
   void fail(const ApiError& error) const;
 };
 
@@ -56,6 +67,9 @@ struct Dialect {
   std::span<const char* const> prefixes;
   std::span<const Route> routes;
   WebReply (*error)(const ApiError& error);
+  ApiError (*no_model)(const std::string& name) = no_such_model;
+  // The header in which its clients look for the number of a request, beside X-Request-Id.
+  const char* request_id_header = nullptr;
 };
 
 // All dialects; the first one's errors serve where no other is meant.
@@ -73,6 +87,9 @@ class ReplyFormat {
   virtual void begin(const ReplyHead& head) { head_ = head; }
   virtual StreamStart stream_start() const { return {}; }
   virtual std::string stream_begin() { return {}; }
+  // The prompt is read: how many tokens it has and how many of them were known. Once, before the first
+  // delta; with several prompts, of the first that is read.
+  virtual std::string prompt_read(const Usage& /*prompt*/) { return {}; }
   virtual std::string delta(const AnswerDelta& delta) = 0;
   virtual std::string stream_end(const Usage& usage) = 0;
   virtual std::string stream_error(const ApiError& error) = 0;

@@ -59,9 +59,9 @@ void embed(EngineLoop& loop, std::shared_ptr<const ServedModel> model,
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto length = static_cast<int64_t>(inputs[i].size());
     if (length == 0) return then(invalid(fmt::format("input {} is empty", i)));
-    if (length > model->context()) {
+    if (length > model->most_context()) {
       return then(invalid(fmt::format("input {} has {} tokens; the model's context is {}", i,
-                                      length, model->context())));
+                                      length, model->most_context())));
     }
   }
   if (inputs.empty()) return then(Vectors{});

@@ -58,6 +58,13 @@ void EngineLoop::cancel(JobId id) {
   });
 }
 
+void EngineLoop::cancel(JobId id, int32_t answer) {
+  post([this, id, answer] {
+    const auto job = jobs_.find(id);
+    if (job != jobs_.end()) job->second.slot->engine->cancel(job->second.request, answer);
+  });
+}
+
 void EngineLoop::end_thinking(JobId id) {
   post([this, id] {
     const auto job = jobs_.find(id);

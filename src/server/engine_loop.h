@@ -16,9 +16,10 @@
 
 namespace ponder {
 
-// A model that can be asked: what a loaded one brings to the loop. Destroyed on the loop's thread or
-// after the loop.
+// A model that can be asked: what a loaded one brings to the loop. Destroyed by whoever lets go of it
+// last.
 struct EngineSlot {
+  std::shared_ptr<void> last;  // let go when all the rest is: who counts memory waits for that
   std::unique_ptr<Model> model;
   std::unique_ptr<Engine> engine;
   std::mutex mutex;
@@ -59,6 +60,7 @@ class EngineLoop {
   // The request's `stream` is set. The slot is kept until the request ends.
   JobId submit(std::shared_ptr<EngineSlot> slot, Request request, Sink sink);
   void cancel(JobId job);
+  void cancel(JobId job, int32_t answer);  // one of several
   void end_thinking(JobId job);
   // Runs `work` between two steps.
   void post(std::function<void()> work);

@@ -62,7 +62,8 @@ std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int
   if (value == nullptr) return {};
   std::optional<int64_t> out;
   if (value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
-    out = INT64_MAX;
+    fail(name, fmt::format("`{}` must be at most {}", path_of(name), most));
+    return {};
   } else if (value->is_number_integer()) {
     out = value->get<int64_t>();
   } else if (value->is_number_float() && std::fabs(value->get<double>()) < 0x1p53 &&

@@ -32,12 +32,27 @@ struct TextPrompt {
   std::optional<std::string> suffix;
 };
 
+// Whether an answer calls tools.
+struct ToolChoice {
+  enum class Mode : uint8_t {
+    kAuto,      // the model decides
+    kRequired,  // it is calls and nothing else
+    kNone,      // it is none
+  };
+  Mode mode = Mode::kAuto;
+  std::vector<std::string> only;  // tools that may be called; empty: all
+  bool parallel = true;           // more than one call
+};
+
 struct GenerateRequest {
-  std::string model;  // empty: the first
+  std::string model;                 // empty: the first
+  std::optional<double> keep_alive;  // as ModelHost::keep() has it
+  std::optional<int64_t> context;    // tokens of prompt and answer; none: the model's
 
   // Either messages or prompts.
   std::vector<InputMessage> messages;
-  std::string tools;               // a JSON list; empty: none
+  std::string tools;  // a JSON list as OpenAI has it; empty: none
+  ToolChoice tool_choice;
   std::string template_arguments;  // a JSON object of more template variables; empty: none
   std::vector<TextPrompt> prompts;
   bool echo = false;  // the answer begins with the prompt

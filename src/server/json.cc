@@ -28,7 +28,7 @@ class Builder {
     if (static_cast<int64_t>(open_.back()->size()) >= limits_.members) {
       return refuse(fmt::format("has an object of more than {} members", limits_.members));
     }
-    if (open_.back()->contains(name)) {
+    if (!limits_.twice && open_.back()->contains(name)) {
       return refuse(fmt::format("has the member \"{}\" twice in one object", name.substr(0, 64)));
     }
     key_ = std::move(name);

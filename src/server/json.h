@@ -16,6 +16,7 @@ struct BodyLimits {
   int depth = 64;
   int64_t values = 1'000'000;
   int64_t members = 1024;  // of one object
+  bool twice = false;      // a member may come twice; the last one counts
 };
 
 // One JSON object. kInvalid: not JSON (with the byte), another kind of value, a member twice, or

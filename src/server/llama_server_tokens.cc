@@ -102,7 +102,8 @@ void llama_tokenize(const Call& call) {
   const auto read = [](Fields& fields, TokenizeRequest& out) {
     const Json* content = fields.any("content");
     if (content == nullptr) return fields.fail("content", "`content` is missing");
-    if (!read_mixed(*content, out.content) && !content->empty()) {
+    const bool none = content->is_array() && content->empty();
+    if (!read_mixed(*content, out.content) && !none) {
       fields.fail("content", "`content` must be a string, or a list of strings and token ids");
     }
     out.options.add_special = fields.boolean("add_special").value_or(false);

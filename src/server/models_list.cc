@@ -4,6 +4,7 @@
 
 #include "server/json.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -26,21 +27,22 @@ Json model_json(const ModelEntry& entry) {
 }  // namespace
 
 void list_models(const Call& call) {
-  Json data = Json::array();
-  for (const ModelEntry& entry : call.service.models().list()) {
-    if (call.who.may_use(entry.name)) data.push_back(model_json(entry));
-  }
-  call.exchange->respond(
-      {200, "application/json", dump(Json{{"object", "list"}, {"data", std::move(data)}}), {}});
+  answer_later(call, [call]() -> Result<WebReply> {
+    Json data = Json::array();
+    for (const ModelEntry& entry : call.service.models().list()) {
+      if (call.who.may_use(entry.name)) data.push_back(model_json(entry));
+    }
+    const Json body = {{"object", "list"}, {"data", std::move(data)}};
+    return WebReply{200, "application/json", dump(body), {}};
+  });
 }
 
 void show_model(const Call& call) {
-  for (const ModelEntry& entry : call.service.models().list()) {
-    if (entry.name == call.rest && call.who.may_use(entry.name)) {
-      return call.exchange->respond({200, "application/json", dump(model_json(entry)), {}});
-    }
+  const std::optional<ModelEntry> entry = call.service.models().entry(call.rest);
+  if (!entry || !may_use_model(call, call.rest)) {
+    return call.fail(no_such_model(call.rest.substr(0, 200)));
   }
-  call.fail(no_such_model(call.rest.substr(0, 200)));
+  call.exchange->respond({200, "application/json", dump(model_json(*entry)), {}});
 }
 
 }  // namespace ponder

@@ -38,6 +38,6 @@ constexpr const char* kPrefixes[] = {"/api/"};
 
 }  // namespace
 
-const Dialect kOllama = {"ollama", kPrefixes, kRoutes, ollama_error};
+const Dialect kOllama = {"ollama", kPrefixes, kRoutes, ollama_error, ollama_no_model};
 
 }  // namespace ponder

@@ -9,6 +9,7 @@
 #include "server/ollama_fields.h"
 #include "server/openai_fields.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -35,7 +36,6 @@ struct Asked {
   GenerateRequest request;
   std::string model;  // as the client wrote it
   bool chat = false, nothing = false;
-  std::optional<double> keep_alive;
   Clock::time_point begun = Clock::now();
 };
 
@@ -138,17 +138,15 @@ void unload(const Call& call, const Asked& asked) {
     return call.fail(forbidden("this API key may not unload models: it lacks the scope manage"));
   }
   ModelHost& host = call.service.models();
-  for (const ModelEntry& entry : host.list()) {
-    if (entry.name != asked.request.model || !call.who.may_use(entry.name)) continue;
-    host.keep(entry.name, 0);
-    return reply_loaded(call, asked, "unload");
+  if (!host.entry(asked.model) || !may_use_model(call, asked.model)) {
+    return call.fail(ollama_no_model(asked.model));
   }
-  call.fail(ollama_no_model(asked.model));
+  host.keep(asked.model, 0);
+  reply_loaded(call, asked, "unload");
 }
 
 void answer(const Call& call, const std::shared_ptr<Asked>& asked, const ServedModel& model) {
   const GenerateRequest& request = asked->request;
-  if (asked->keep_alive) call.service.models().keep(request.model, *asked->keep_alive);
   if (asked->nothing) return reply_loaded(call, *asked, "load");
   const std::vector<std::string> all = capabilities_of(model);
   const auto can = [&](const char* what) {
@@ -179,18 +177,17 @@ void serve(const Call& call, Reader read) {
   Fields fields(*body);
   auto asked = std::make_shared<Asked>();
   read_ollama_common(fields, call.service.limits(), asked->request);
-  asked->keep_alive = read_keep_alive(fields);
   read(fields, call.service.limits(), *asked);
   if (!fields.ok()) return call.fail(fields.error());
   for (std::string& warning : fields.warnings())
     asked->request.warnings.push_back(std::move(warning));
   asked->model = asked->request.model;
-  asked->request.model = host_name(call.service.models(), asked->model);
-  if (asked->nothing && asked->keep_alive == 0.0) return unload(call, *asked);
-  with_ollama_model(call, asked->request.model,
-                    [asked](const Call& then, const std::shared_ptr<const ServedModel>& model) {
-                      answer(then, asked, *model);
-                    });
+  if (asked->nothing && asked->request.keep_alive == 0.0) return unload(call, *asked);
+  ModelQuery query(asked->model);
+  query.keep_alive = asked->request.keep_alive;
+  query.context = asked->request.context.value_or(0);
+  with_model(call, std::move(query),
+             [call, asked](const auto& model) { answer(call, asked, *model); });
 }
 
 void read_chat(Fields& fields, const RequestLimits& limits, Asked& asked) {

@@ -8,6 +8,7 @@
 #include "server/json.h"
 #include "server/ollama_fields.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -16,11 +17,10 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMostInputs = 2048, kMostInputBytes = size_t{64} << 20;
 
 struct Wanted {
-  std::string model, name;  // as the client and as the host calls it
+  std::string model;  // as the client calls it
   std::vector<std::string> inputs;
   bool older = false, truncate = true;
-  std::optional<int64_t> dimensions;
-  std::optional<double> keep_alive;
+  std::optional<int64_t> dimensions, context;
   std::vector<std::string> warnings;
   Clock::time_point begun = Clock::now();
   int64_t tokens = 0, load_ns = 0;
@@ -58,16 +58,13 @@ Json reply(const Wanted& wanted, Vectors vectors) {
 void compute(const Call& call, const std::shared_ptr<Wanted>& wanted,
              const std::shared_ptr<const ServedModel>& model) {
   wanted->load_ns = nanoseconds_since(wanted->begun);
-  if (wanted->keep_alive) call.service.models().keep(wanted->name, *wanted->keep_alive);
   std::vector<std::vector<int32_t>> inputs;
   for (const std::string& text : wanted->inputs) {
     inputs.push_back(model->tokenizer().encode(text));
-    if (wanted->truncate && static_cast<int64_t>(inputs.back().size()) > model->context()) {
-      inputs.back().resize(static_cast<size_t>(model->context()));
-    }
+    const auto most = static_cast<size_t>(model->context_for(wanted->context));
+    if (wanted->truncate && inputs.back().size() > most) inputs.back().resize(most);
     wanted->tokens += static_cast<int64_t>(inputs.back().size());
   }
-  call.exchange->notes.emplace_back("model", model->name());
   embed(call.service.loop(), model, std::move(inputs), [call, wanted](Result<Vectors> vectors) {
     auto held = std::make_shared<Result<Vectors>>(std::move(vectors));
     call.exchange->post([call, wanted, held] {
@@ -84,7 +81,7 @@ void start(const Call& call, bool older) {
   auto wanted = std::make_shared<Wanted>();
   wanted->model = read_model_name(fields);
   wanted->older = older;
-  wanted->keep_alive = read_keep_alive(fields);
+  const std::optional<double> keep_alive = read_keep_alive(fields);
   GenerateRequest ignored;
   read_ollama_options(fields, call.service.limits(), ignored);
   if (older) {
@@ -99,11 +96,12 @@ void start(const Call& call, bool older) {
   }
   if (!fields.ok()) return call.fail(fields.error());
   wanted->warnings = fields.warnings();
-  wanted->name = host_name(call.service.models(), wanted->model);
-  with_ollama_model(call, wanted->name,
-                    [wanted](const Call& then, const std::shared_ptr<const ServedModel>& model) {
-                      compute(then, wanted, model);
-                    });
+  ModelQuery query(wanted->model);
+  query.keep_alive = keep_alive;
+  query.context = ignored.context.value_or(0);
+  wanted->context = ignored.context;
+  with_model(call, std::move(query),
+             [call, wanted](const auto& model) { compute(call, wanted, model); });
 }
 
 }  // namespace

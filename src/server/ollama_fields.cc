@@ -16,18 +16,6 @@ namespace {
 
 constexpr int32_t kMostTokens = 1 << 24;
 
-bool same_word(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view without_latest(std::string_view name) {
-  constexpr std::string_view kLatest = ":latest";
-  if (name.ends_with(kLatest)) name.remove_suffix(kLatest.size());
-  return name;
-}
-
 void read_think(Fields& fields, GenerateRequest& out) {
   const Json* think = fields.any("think");
   if (think == nullptr) return;
@@ -120,8 +108,12 @@ WebReply ollama_error(const ApiError& error) {
 
 std::string ollama_line(const Json& value) { return dump(value) + "\n"; }
 
+WebReply ollama_reply(const Json& body) {
+  return {200, "application/json; charset=utf-8", dump(body), {}};
+}
+
 void ollama_respond(const Call& call, const Json& body) {
-  call.exchange->respond({200, "application/json; charset=utf-8", dump(body), {}});
+  call.exchange->respond(ollama_reply(body));
 }
 
 std::optional<double> parse_keep_alive(std::string_view text) {
@@ -196,8 +188,10 @@ void read_ollama_options(Fields& fields, const RequestLimits& limits, GenerateRe
   const auto most = options.integer("num_predict", INT32_MIN, kMostTokens);
   if (most && *most > 0) out.max_tokens = small(most);
   if (most && *most == 0) out.max_tokens = 1;
+  if (most && *most < 0) out.max_tokens = kMostTokens;  // whatever the model's own limit is
+  const auto context = options.integer("num_ctx", INT32_MIN, INT32_MAX);
+  if (context && *context > 0) out.context = context;
   out.stops = options.texts("stop", limits.stops, limits.stop_bytes);
-  options.without_effect("num_ctx", "the context is set where the model is loaded, see --ctx");
   options.without_effect("repeat_last_n", "penalties look at the whole answer");
   options.without_effect("penalize_newline", "a line's end counts as any other token");
   for (const char* name : {"mirostat", "mirostat_tau", "mirostat_eta", "tfs_z"}) {
@@ -216,8 +210,14 @@ void read_ollama_common(Fields& fields, const RequestLimits& limits, GenerateReq
   out.model = read_model_name(fields);
   out.stream = fields.boolean("stream").value_or(true);
   read_think(fields, out);
+  // Not Ollama's own: a number of tokens, which is finer than its levels.
+  if (const auto budget = fields.integer("thinking_budget", 0, kMostTokens)) {
+    out.thinking_budget = budget;
+    if (*budget == 0) out.think = false;
+  }
   read_format(fields, out);
   read_ollama_options(fields, limits, out);
+  out.keep_alive = read_keep_alive(fields);
   out.logprobs = fields.boolean("logprobs").value_or(false);
   const auto top = fields.integer("top_logprobs", 0, limits.top_logprobs);
   if (out.logprobs) out.top_logprobs = static_cast<int32_t>(top.value_or(0));
@@ -250,28 +250,10 @@ bool without_images(Fields& fields) {
   return false;
 }
 
-std::string host_name(ModelHost& host, const std::string& name) {
-  for (const ModelEntry& entry : host.list()) {
-    if (same_word(without_latest(entry.name), without_latest(name))) return entry.name;
-  }
-  return name;
-}
-
 ApiError ollama_no_model(const std::string& name) {
   ApiError out = no_such_model(name);
   out.message = fmt::format("model '{}' not found, try pulling it first", name.substr(0, 200));
   return out;
-}
-
-void with_ollama_model(const Call& call, const std::string& name, WithModel then) {
-  if (!call.who.may_use(name)) return call.fail(ollama_no_model(name));
-  call.service.models().find(name, [call, name, then = std::move(then)](ModelHost::Found found) {
-    call.exchange->post([call, name, then, found = std::move(found)] {
-      if (found.ok()) return then(call, found.value());
-      call.fail(found.status().code() == Code::kNotFound ? ollama_no_model(name)
-                                                         : api_error(found.status(), "model"));
-    });
-  });
 }
 
 std::vector<std::string> capabilities_of(const ServedModel& model) {

@@ -19,6 +19,7 @@ namespace ponder {
 WebReply ollama_error(const ApiError& error);
 // A line of a stream, or a whole body.
 std::string ollama_line(const Json& value);
+WebReply ollama_reply(const Json& body);
 void ollama_respond(const Call& call, const Json& body);
 
 // "5m", "1h30m", "-1", "300" (seconds): in seconds, below 0 for ever. None: not a duration.
@@ -30,20 +31,13 @@ std::optional<double> read_keep_alive(Fields& fields);
 std::string read_model_name(Fields& fields);
 // The options map: sampling, limits, stops. What has no effect here adds a warning.
 void read_ollama_options(Fields& fields, const RequestLimits& limits, GenerateRequest& out);
-// think, format, logprobs, stream and what is known and does nothing.
+// think, format, keep_alive, logprobs, stream and what is known and does nothing.
 void read_ollama_common(Fields& fields, const RequestLimits& limits, GenerateRequest& out);
 void read_ollama_messages(Fields& fields, const RequestLimits& limits, GenerateRequest& out);
 // Lists of images are refused: only text goes in. False: there was one, and the error is kept.
 bool without_images(Fields& fields);
 
-// As the host calls the model that a client of Ollama calls `name`: case and ":latest" do not matter.
-std::string host_name(ModelHost& host, const std::string& name);
 ApiError ollama_no_model(const std::string& name);
-
-// Finds or loads the model, and goes on with it on the exchange's sequence. Fails the call if there is none, or
-// the caller may not use it.
-using WithModel = std::function<void(const Call&, const std::shared_ptr<const ServedModel>&)>;
-void with_ollama_model(const Call& call, const std::string& name, WithModel then);
 
 // "completion", "tools", "insert", "thinking"
 std::vector<std::string> capabilities_of(const ServedModel& model);

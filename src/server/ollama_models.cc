@@ -1,10 +1,10 @@
 // Ollama's lists of models: what there is, what is loaded, what one of them is; copying and deleting.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <ctime>
-#include <map>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "hub/create.h"
 #include "hub/details.h"
@@ -13,6 +13,7 @@
 #include "server/model_store.h"
 #include "server/ollama_fields.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -62,62 +63,28 @@ ModelDetails details_of(const Store& store, const StoredModel& model) {
   return out.ok() ? std::move(*out) : ModelDetails();
 }
 
+// Of what is on the disk.
 Json row(const ModelEntry& entry) {
   const std::string name = with_tag(entry.name);
   Json out = {{"name", name}, {"model", name}, {"modified_at", utc(entry.created)}};
-  if (entry.loaded != nullptr) {
+  if (entry.stored != nullptr) {
+    out["size"] = entry.stored->model.manifest.size();
+    out["digest"] = entry.stored->model.id;
+    out["details"] = details_json(details_of(entry.stored->store, entry.stored->model));
+  } else if (entry.loaded != nullptr) {
     out["size"] = entry.loaded->weight_bytes();
     out["digest"] = entry.loaded->digest();
     out["details"] = details_json(*entry.loaded);
-    out["capabilities"] = capabilities_of(*entry.loaded);
+  } else {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(entry.path, error);
+    out["size"] = error ? 0 : static_cast<int64_t>(size);
+    out["digest"] = "";
+    const Result<ModelDetails> details = read_details(entry.path);
+    out["details"] = details_json(details.ok() ? *details : ModelDetails());
   }
+  if (entry.loaded != nullptr) out["capabilities"] = capabilities_of(*entry.loaded);
   return out;
-}
-
-Json row(const Store& store, const StoredModel& model) {
-  const std::string name = with_tag(model.name.display());
-  return {{"name", name},
-          {"model", name},
-          {"modified_at", utc(model.modified)},
-          {"size", model.manifest.size()},
-          {"digest", model.id},
-          {"details", details_json(details_of(store, model))}};
-}
-
-Json tags(const Call& call, const std::vector<ModelEntry>& entries) {
-  std::map<std::string, StoredModel> stored;
-  ModelStore* store = call.service.models().store();
-  if (store != nullptr) {
-    Result<StoreListing> listing = store->store().list();
-    if (listing.ok()) {
-      for (StoredModel& model : listing->models) {
-        stored.insert_or_assign(model.name.display(), std::move(model));
-      }
-    }
-  }
-  Json models = Json::array();
-  for (const ModelEntry& entry : entries) {
-    if (!call.who.may_use(entry.name)) continue;
-    const auto found = stored.find(entry.name);
-    models.push_back(found != stored.end() ? row(store->store(), found->second) : row(entry));
-  }
-  return {{"models", std::move(models)}};
-}
-
-// Does `work` where it may wait for the disk, and answers with what it returns.
-void answer_later(const Call& call, std::function<Result<Json>()> work) {
-  const auto finish = [call](const std::shared_ptr<Result<Json>>& result) {
-    if (!result->ok()) return call.fail(api_error(result->status(), "model"));
-    if (result->value().is_null()) return call.exchange->respond({200, {}, {}, {}});
-    ollama_respond(call, result->value());
-  };
-  ModelStore* store = call.service.models().store();
-  if (store == nullptr) return finish(std::make_shared<Result<Json>>(work()));
-  const bool begun = store->run([call, work = std::move(work), finish] {
-    auto result = std::make_shared<Result<Json>>(work());
-    call.exchange->post([result, finish] { finish(result); });
-  });
-  if (!begun) call.fail(unavailable("server busy, please try again", 1));
 }
 
 Json model_info(const ServedModel& model) {
@@ -136,7 +103,17 @@ Json model_info(const ServedModel& model) {
   return out;
 }
 
-Json show_loaded(const ModelEntry& entry) {
+Json show_files(const ModelEntry& entry) {
+  if (entry.loaded == nullptr) {
+    const Result<ModelDetails> details = read_details(entry.path);
+    const ModelDetails known = details.ok() ? *details : ModelDetails();
+    return {{"modelfile", ""},
+            {"template", ""},
+            {"details", details_json(known)},
+            {"model_info", {{"general.architecture", known.family}}},
+            {"capabilities", {"completion"}},
+            {"modified_at", utc(entry.created)}};
+  }
   const ServedModel& model = *entry.loaded;
   return {{"modelfile", ""},
           {"template", model.tokenizer().chat_template()},
@@ -158,7 +135,8 @@ std::vector<std::string> capabilities_of(const Modelfile& file) {
   return out;
 }
 
-Result<Json> show_stored(const Store& store, const StoredModel& model, const ModelEntry& entry) {
+Result<Json> show_stored(const ModelEntry& entry) {
+  const auto& [store, model] = *entry.stored;
   ASSIGN_OR_RETURN(const Modelfile file, modelfile_of(store, model));
   ASSIGN_OR_RETURN(const std::string text, file.to_text());
   const ModelDetails details = details_of(store, model);
@@ -204,44 +182,43 @@ bool read_name(const Call& call, std::string& name) {
 }  // namespace
 
 void ollama_tags(const Call& call) {
-  answer_later(call, [call]() -> Result<Json> { return tags(call, call.service.models().list()); });
+  answer_later(call, [call]() -> Result<WebReply> {
+    Json models = Json::array();
+    for (const ModelEntry& entry : call.service.models().list()) {
+      if (call.who.may_use(entry.name)) models.push_back(row(entry));
+    }
+    return ollama_reply({{"models", std::move(models)}});
+  });
 }
 
 void ollama_ps(const Call& call) {
-  Json models = Json::array();
-  std::vector<const ServedModel*> seen;
-  for (const ModelEntry& entry : call.service.models().list()) {
-    const ServedModel* model = entry.loaded.get();
-    if (model == nullptr || !call.who.may_use(entry.name)) continue;
-    if (std::find(seen.begin(), seen.end(), model) != seen.end()) continue;
-    seen.push_back(model);
-    Json one = row(entry);
-    one.erase("modified_at");
-    one["expires_at"] = entry.expires ? Json(utc(*entry.expires)) : Json(kNever);
-    one["size_vram"] = 0;
-    one["context_length"] = model->context();
-    models.push_back(std::move(one));
-  }
-  ollama_respond(call, Json{{"models", std::move(models)}});
+  answer_later(call, [call]() -> Result<WebReply> {
+    Json models = Json::array();
+    std::set<const ServedModel*> seen;
+    for (const ModelEntry& entry : call.service.models().loaded()) {
+      const ServedModel& model = *entry.loaded;
+      if (!call.who.may_use(entry.name) || !seen.insert(&model).second) continue;
+      Json one = row(entry);
+      one.erase("modified_at");
+      one["size"] = model.memory_bytes();
+      one["expires_at"] = entry.expires ? Json(utc(*entry.expires)) : Json(kNever);
+      one["size_vram"] = 0;
+      one["context_length"] = model.context();
+      models.push_back(std::move(one));
+    }
+    return ollama_reply({{"models", std::move(models)}});
+  });
 }
 
 void ollama_show(const Call& call) {
-  std::string asked;
-  if (!read_name(call, asked)) return;
-  const std::string name = host_name(call.service.models(), asked);
-  ModelEntry entry;
-  for (ModelEntry& one : call.service.models().list()) {
-    if (one.name == name && call.who.may_use(name)) entry = std::move(one);
-  }
-  if (entry.name.empty()) return call.fail(ollama_no_model(asked));
-  ModelStore* store = call.service.models().store();
-  answer_later(call, [store, entry]() -> Result<Json> {
-    if (store != nullptr) {
-      const Result<FoundModel> found = find_model(store->store(), entry.name);
-      if (found.ok()) return show_stored(found->store, found->model, entry);
-      if (entry.loaded == nullptr) return found.status();
-    }
-    return show_loaded(entry);
+  std::string name;
+  if (!read_name(call, name)) return;
+  const std::optional<ModelEntry> entry = call.service.models().entry(name);
+  if (!entry || !may_use_model(call, name)) return call.fail(ollama_no_model(name));
+  answer_later(call, [entry = *entry]() -> Result<WebReply> {
+    if (entry.stored == nullptr) return ollama_reply(show_files(entry));
+    ASSIGN_OR_RETURN(const Json shown, show_stored(entry));
+    return ollama_reply(shown);
   });
 }
 
@@ -254,12 +231,12 @@ void ollama_copy(const Call& call) {
   if (!fields.ok()) return call.fail(fields.error());
   ModelStore* store = call.service.models().store();
   if (store == nullptr) return call.fail(ollama_no_model(from));
-  answer_later(call, [store, from, to]() -> Result<Json> {
+  answer_later(call, [store, from, to]() -> Result<WebReply> {
     Store writable = store->store();
     ASSIGN_OR_RETURN(const StoredModel model, find_in_store(writable, from));
     ASSIGN_OR_RETURN(const ModelName name, ModelName::parse(to));
     RETURN_IF_ERROR(writable.copy(model.name, name));
-    return Json();
+    return WebReply{200, {}, {}, {}};
   });
 }
 
@@ -269,13 +246,13 @@ void ollama_delete(const Call& call) {
   ModelHost& host = call.service.models();
   ModelStore* store = host.store();
   if (store == nullptr) return call.fail(ollama_no_model(name));
-  host.keep(host_name(host, name), 0);
-  answer_later(call, [store, name]() -> Result<Json> {
+  answer_later(call, [&host, store, name]() -> Result<WebReply> {
     Store writable = store->store();
     ASSIGN_OR_RETURN(const StoredModel model, find_in_store(writable, name));
+    host.keep(name, 0);
     ASSIGN_OR_RETURN(const PruneReport report, writable.remove({&model.name, 1}));
     static_cast<void>(report);  // what another process holds is pruned later
-    return Json();
+    return WebReply{200, {}, {}, {}};
   });
 }
 

@@ -43,7 +43,8 @@ class Progress : public std::enable_shared_from_this<Progress> {
   bool status(const std::string& text) { return say(Json{{"status", text}}); }
   OnStep on_step() {
     return [self = shared_from_this()](const TransferStep& step) {
-      if (step.status.empty()) return !self->cancelled_;
+      // The end is said once, when all is done.
+      if (step.status.empty() || step.status == "success") return !self->cancelled_;
       Json line = {{"status", step.status}};
       if (!step.digest.empty()) line["digest"] = step.digest;
       if (step.total >= 0) {

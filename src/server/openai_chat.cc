@@ -186,10 +186,6 @@ void read_chat(Fields& fields, const RequestLimits& limits, GenerateRequest& out
     fields.fail("top_logprobs", "`top_logprobs` needs `logprobs` to be true");
   }
   out.top_logprobs = static_cast<int32_t>(top.value_or(0));
-  if (out.stream && out.top_logprobs > 0) {
-    out.warnings.push_back(
-        "`top_logprobs` with `stream`: the chunks come when the answer is whole");
-  }
   for (const char* name : {"modalities", "audio", "prediction", "web_search_options"}) {
     fields.without_effect(name, "only text goes in and comes out");
   }

@@ -19,7 +19,8 @@ class CompletionReply final : public ReplyFormat {
     if (!head_.warnings.empty() && events_ == 0) {
       Json first = body(Json::array());
       first["warnings"] = head_.warnings;
-      return event(first) + event(body({choice(d)}));
+      std::string out = event(first);
+      return out += event(body({choice(d)}));
     }
     return event(body({choice(d)}));
   }

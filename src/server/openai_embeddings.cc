@@ -9,6 +9,7 @@
 #include "server/embed.h"
 #include "server/openai_fields.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -121,7 +122,6 @@ void compute(const Call& call, const std::shared_ptr<Wanted>& wanted,
     tokens += static_cast<int64_t>(inputs.back().size());
   }
   if (wanted->model.empty()) wanted->model = model->name();
-  call.exchange->notes.emplace_back("model", model->name());
   embed(call.service.loop(), model, std::move(inputs),
         [call, wanted, tokens](Result<Vectors> vectors) {
           auto held = std::make_shared<Result<Vectors>>(std::move(vectors));
@@ -141,17 +141,8 @@ void embeddings(Call call) {
   auto wanted = std::make_shared<Wanted>(read_wanted(fields));
   if (!fields.ok()) return call.fail(fields.error());
   wanted->warnings = fields.warnings();
-  if (!call.who.may_use(wanted->model)) return call.fail(no_such_model(wanted->model));
-  call.service.models().find(wanted->model, [call, wanted](ModelHost::Found found) {
-    call.exchange->post([call, wanted, found = std::move(found)] {
-      if (!found.ok()) {
-        return call.fail(found.status().code() == Code::kNotFound
-                             ? no_such_model(wanted->model)
-                             : api_error(found.status(), "model"));
-      }
-      compute(call, wanted, found.value());
-    });
-  });
+  with_model(call, wanted->model,
+             [call, wanted](const auto& model) { compute(call, wanted, model); });
 }
 
 }  // namespace ponder

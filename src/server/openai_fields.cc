@@ -174,7 +174,8 @@ void read_common(Fields& fields, const RequestLimits& limits, GenerateRequest& o
   out.top_k = small(fields.integer("top_k", -1, INT32_MAX));
   if (out.top_k == -1) out.top_k = 0;
   out.repetition_penalty = fields.number("repetition_penalty", 0.01, 10);
-  if (!out.repetition_penalty) out.repetition_penalty = fields.number("repeat_penalty", 0.01, 10);
+  const auto repeat_penalty = fields.number("repeat_penalty", 0.01, 10);
+  if (!out.repetition_penalty) out.repetition_penalty = repeat_penalty;
   out.frequency_penalty = fields.number("frequency_penalty", -2, 2);
   out.presence_penalty = fields.number("presence_penalty", -2, 2);
   out.min_tokens = small(fields.integer("min_tokens", 0, kMostTokens));

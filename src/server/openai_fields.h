@@ -22,7 +22,11 @@ void read_thinking(Fields& fields, GenerateRequest& out);
 // response_format, guided_*, structured_outputs, grammar.
 void read_constraint(Fields& fields, GenerateRequest& out);
 void read_messages(Fields& fields, const RequestLimits& limits, GenerateRequest& out);
-// tools, tool_choice.
+// tool_choice, parallel_tool_calls.
+void read_tool_choice(Fields& fields, GenerateRequest& out);
+// Tools in OpenAI's form, names and all, after tool_choice was read.
+void take_tools(Fields& fields, const Json& tools, GenerateRequest& out);
+// tools, tool_choice, parallel_tool_calls.
 void read_tools(Fields& fields, const RequestLimits& limits, GenerateRequest& out);
 
 // low, medium, high, ...: whether to think and for how many tokens. False: no such level.

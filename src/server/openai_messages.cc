@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "engine/tool_grammar.h"
 #include "server/openai_fields.h"
 
 namespace ponder {
@@ -142,6 +144,93 @@ void read_messages(Fields& fields, const RequestLimits& limits, GenerateRequest&
   fields.without_effect("add_special_tokens", "the template has them");
 }
 
+namespace {
+
+// The name of {"type": "function", "function": {"name"}} or {"type": "function", "name"}; empty if it
+// is neither.
+std::string function_name(const Json& value) {
+  if (!value.is_object() || (value.contains("type") && value["type"] != "function")) return {};
+  const Json& holder = value.contains("function") ? value["function"] : value;
+  if (!holder.is_object() || !holder.contains("name") || !holder["name"].is_string()) return {};
+  return holder["name"].get<std::string>();
+}
+
+bool set_mode(std::string_view word, ToolChoice& out) {
+  if (word == "none") out.mode = ToolChoice::Mode::kNone;
+  if (word == "required" || word == "any") out.mode = ToolChoice::Mode::kRequired;
+  return word == "auto" || out.mode != ToolChoice::Mode::kAuto;
+}
+
+// "auto", "none", "required", one function, or some: {"type": "allowed_tools", "mode", "tools"}, which
+// chat has in a member of that name.
+bool parse_choice(const Json& value, ToolChoice& out) {
+  if (value.is_string()) return set_mode(value.get<std::string>(), out);
+  if (!value.is_object()) return false;
+  const std::string type = value.contains("type") && value["type"].is_string()
+                               ? value["type"].get<std::string>()
+                               : std::string("function");
+  if (type != "allowed_tools") {
+    out.mode = ToolChoice::Mode::kRequired;
+    out.only = {function_name(value)};
+    return !out.only.front().empty();
+  }
+  const Json& holder = value.contains("allowed_tools") ? value["allowed_tools"] : value;
+  if (!holder.is_object() || !holder.contains("tools") || !holder["tools"].is_array() ||
+      holder["tools"].empty()) {
+    return false;
+  }
+  for (const Json& tool : holder["tools"]) {
+    out.only.push_back(function_name(tool));
+    if (out.only.back().empty()) return false;
+  }
+  return !holder.contains("mode") ||
+         (holder["mode"].is_string() && set_mode(holder["mode"].get<std::string>(), out));
+}
+
+}  // namespace
+
+void read_tool_choice(Fields& fields, GenerateRequest& out) {
+  if (const Json* choice = fields.any("tool_choice");
+      choice != nullptr && !parse_choice(*choice, out.tool_choice)) {
+    fields.fail("tool_choice",
+                "`tool_choice` must be \"auto\", \"none\", \"required\", {\"type\": \"function\", "
+                "\"function\": {\"name\"}} or {\"type\": \"allowed_tools\", ...}");
+  }
+  out.tool_choice.parallel = fields.boolean("parallel_tool_calls").value_or(true);
+}
+
+void take_tools(Fields& fields, const Json& tools, GenerateRequest& out) {
+  std::set<std::string> names;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Json& function = tools[i]["function"];
+    const std::string name = function["name"].get<std::string>(),
+                      path = fmt::format("tools[{}]", i);
+    if (!is_tool_name(name)) {
+      return fields.fail(
+          path, fmt::format("`{}`: a tool's name must have 1 to 128 bytes, without blanks, "
+                            "quotes and brackets",
+                            path));
+    }
+    if (!names.insert(name).second) {
+      return fields.fail(path, fmt::format("`{}`: a second tool named {}", path, name));
+    }
+    if (function.contains("parameters") && !function["parameters"].is_object() &&
+        !function["parameters"].is_null()) {
+      return fields.fail(path, fmt::format("`{}`: its parameters must be a JSON schema", path));
+    }
+  }
+  for (const std::string& name : out.tool_choice.only) {
+    if (names.count(name) == 0) {
+      return fields.fail("tool_choice",
+                         fmt::format("`tool_choice`: no tool is named {}", name.substr(0, 128)));
+    }
+  }
+  if (tools.empty() && out.tool_choice.mode == ToolChoice::Mode::kRequired) {
+    return fields.fail("tool_choice", "`tool_choice`: there are no `tools` to call");
+  }
+  if (!tools.empty()) out.tools = dump(tools);
+}
+
 void read_tools(Fields& fields, const RequestLimits& limits, GenerateRequest& out) {
   const Json* tools = fields.list("tools", limits.tools);
   for (const char* name : {"functions", "function_call"}) {
@@ -149,24 +238,16 @@ void read_tools(Fields& fields, const RequestLimits& limits, GenerateRequest& ou
       fields.fail(name, fmt::format("`{}` is the old form; send `tools` and `tool_choice`", name));
     }
   }
-  const Json* choice = fields.any("tool_choice");
-  fields.skip("parallel_tool_calls");
-  if (tools == nullptr || tools->empty()) return;
-  for (size_t i = 0; i < tools->size(); ++i) {
-    const Json& tool = (*tools)[i];
+  read_tool_choice(fields, out);
+  const Json list = tools != nullptr ? *tools : Json::array();
+  for (size_t i = 0; i < list.size(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
-    if (!tool.is_object() || !tool.contains("function") || !tool["function"].is_object() ||
-        !tool["function"].contains("name") || !tool["function"]["name"].is_string()) {
+    if (!list[i].is_object() || !list[i].contains("function") || function_name(list[i]).empty()) {
       return fields.fail(
           path, "`" + path + "` must be {\"type\": \"function\", \"function\": {\"name\", ...}}");
     }
   }
-  if (choice != nullptr && choice->is_string() && *choice == "none") return;
-  if (choice != nullptr && *choice != "auto") {
-    out.warnings.push_back(
-        "`tool_choice` has no effect: the model decides whether it calls a tool");
-  }
-  out.tools = dump(*tools);
+  take_tools(fields, list, out);
 }
 
 }  // namespace ponder

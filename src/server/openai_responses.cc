@@ -15,6 +15,7 @@ struct Echo {
   Json instructions, max_output_tokens, temperature, top_p, effort,
       metadata = Json::object(), format = {{"type", "text"}}, tools = Json::array(),
       tool_choice = "auto";
+  bool parallel = true;
 };
 
 class ResponsesReply final : public ReplyFormat {
@@ -22,8 +23,8 @@ class ResponsesReply final : public ReplyFormat {
   explicit ResponsesReply(Echo echo) : echo_(std::move(echo)) {}
 
   std::string stream_begin() override {
-    return event("response.created", {{"response", response("in_progress")}}) +
-           event("response.in_progress", {{"response", response("in_progress")}});
+    std::string out = event("response.created", {{"response", response("in_progress")}});
+    return out += event("response.in_progress", {{"response", response("in_progress")}});
   }
 
   std::string delta(const AnswerDelta& d) override {
@@ -88,7 +89,7 @@ class ResponsesReply final : public ReplyFormat {
                 {"max_output_tokens", echo_.max_output_tokens},
                 {"model", head_.model},
                 {"output", output_},
-                {"parallel_tool_calls", true},
+                {"parallel_tool_calls", echo_.parallel},
                 {"previous_response_id", nullptr},
                 {"reasoning", {{"effort", echo_.effort}, {"summary", nullptr}}},
                 {"store", false},
@@ -297,10 +298,11 @@ void read_input(Fields& fields, const RequestLimits& limits, GenerateRequest& ou
 void read_flat_tools(Fields& fields, const RequestLimits& limits, GenerateRequest& out,
                      Echo& echo) {
   const Json* tools = fields.list("tools", limits.tools);
+  read_tool_choice(fields, out);
   if (const Json* choice = fields.any("tool_choice")) echo.tool_choice = *choice;
-  if (tools == nullptr || tools->empty()) return;
+  echo.parallel = out.tool_choice.parallel;
   Json nested = Json::array();
-  for (size_t i = 0; i < tools->size(); ++i) {
+  for (size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
     if (!(*tools)[i].is_object()) return fields.fail(path, "`" + path + "` must be an object");
     Fields tool((*tools)[i], path + ".");
@@ -316,8 +318,8 @@ void read_flat_tools(Fields& fields, const RequestLimits& limits, GenerateReques
     function.erase("type");
     nested.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
-  echo.tools = *tools;
-  if (echo.tool_choice != "none") out.tools = dump(nested);
+  if (tools != nullptr) echo.tools = *tools;
+  take_tools(fields, nested, out);
 }
 
 void read_text_format(Fields& fields, GenerateRequest& out, Echo& echo) {
@@ -372,7 +374,6 @@ void read_response(Fields& fields, const RequestLimits& limits, GenerateRequest&
   }
   fields.without_effect("truncation", "an input that is too long is refused");
   fields.skip("include");
-  fields.skip("parallel_tool_calls");
   fields.skip("stream_options");
   fields.without_effect("max_tool_calls", "the model decides");
 }

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/json_schema.h"
+#include "engine/tool_grammar.h"
 #include "server/json.h"
-#include "text/reasoning.h"
 
 namespace ponder {
 namespace {
@@ -28,81 +29,79 @@ constexpr MiddleMarks kMiddleMarks[] = {
     {"<PRE>", "<MID>", "<SUF>", true},
 };
 
-Json message_json(const InputMessage& message) {
+std::optional<CallStyle> call_style(const ServedModel& model) {
+  if (!model.chat_template()) return {};
+  return call_style_of(model.chat_template()->tool_source());
+}
+
+Json message_json(const InputMessage& message, std::optional<CallStyle> style) {
   Json out = {{"role", message.role}, {"content", message.content}};
   if (!message.name.empty()) out["name"] = message.name;
   if (!message.reasoning.empty()) out["reasoning_content"] = message.reasoning;
   if (!message.tool_call_id.empty()) out["tool_call_id"] = message.tool_call_id;
+  // Templates of R1 and V3 write arguments as they are, those that put them into JSON want an object.
+  const bool object = style == CallStyle::kHermes || style == CallStyle::kLlama3;
   for (const ToolCall& call : message.tool_calls) {
-    // Templates differ in whether arguments are to be text or an object; those of R1 and V3 write
-    // them as they are, the others ask which they got.
+    Json arguments = call.arguments;
+    if (object) {
+      Json value = Json::parse(call.arguments, nullptr, false);
+      if (value.is_object()) arguments = std::move(value);
+    }
     out["tool_calls"].push_back(
         {{"id", call.id},
          {"type", "function"},
-         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+         {"function", {{"name", call.name}, {"arguments", std::move(arguments)}}}});
   }
   return out;
 }
 
-// Opens or closes the thinking where the template did not do as asked. Returns whether it is open.
-bool settle_thinking(const ServedModel& model, std::optional<bool> think, std::string& text) {
-  bool open = prompt_opens_thinking(text) > 0;
-  const ChatFormat& format = model.format();
-  if (!think || !format.can_think()) return open;
-  if (!*think && open) {
-    text += "\n</think>\n\n";
-    return false;
+// The conversation behind what the model's own Modelfile begins it with; a system message of the
+// request's replaces the model's.
+std::vector<InputMessage> with_defaults(const ServedModel& model, const GenerateRequest& request) {
+  const ModelDefaults& defaults = model.defaults();
+  std::vector<InputMessage> out = request.messages;
+  const auto message = [](const std::string& role, const std::string& content) {
+    InputMessage made;
+    made.role = role;
+    made.content = content;
+    return made;
+  };
+  const bool system = out.front().role == "system" || out.front().role == "developer";
+  auto at = out.begin() + (system ? 1 : 0);
+  for (const ChatMessage& one : defaults.messages) {
+    at = out.insert(at, message(one.role, one.content)) + 1;
   }
-  const size_t end = text.find_last_not_of(" \t\r\n");
-  const bool closed =
-      end != std::string::npos && std::string_view(text).substr(0, end + 1).ends_with("</think>");
-  if (!*think && !closed) text += format.symbols() ? "<think></think>" : "<think>\n\n</think>\n\n";
-  if (*think && !open && !format.symbols()) {
-    text += "<think>\n";
-    open = true;
+  if (!system && !defaults.system.empty()) {
+    out.insert(out.begin(), message("system", defaults.system));
   }
-  return open;
-}
-
-Status check_characters(const ServedModel& model, const BuiltPrompt& prompt) {
-  const int32_t unknown = model.tokenizer().unk_id();
-  if (unknown < 0 || std::find(prompt.ids.begin(), prompt.ids.end(), unknown) == prompt.ids.end()) {
-    return {};
-  }
-  return invalid(
-      fmt::format("the model {} has no tokens for some characters of the prompt{}", model.name(),
-                  model.format().symbols() ? "; it reads problems such as 37+8*3-5*7=?" : ""));
+  return out;
 }
 
 Result<BuiltPrompt> chat_prompt(const ServedModel& model, const GenerateRequest& request) {
+  const ChatFormat& format = model.format();
+  const std::string& asked = request.messages.back().content;
+  const bool tools = may_call_tools(request);
   BuiltPrompt out;
   out.chat = true;
-  if (!model.chat_template()) {
-    if (!request.tools.empty()) {
-      return unsupported("tools: the model " + model.name() + " has no chat template");
-    }
-    out.text = request.messages.back().content;
-    out.ids = model.tokenizer().encode(out.text);
-    RETURN_IF_ERROR(check_characters(model, out));
+  if (!format.has_template()) {
+    if (tools) return unsupported("tools: the model " + model.name() + " has no chat template");
+    out.text = asked;
+    ASSIGN_OR_RETURN(out.ids, format.encode(out.text, asked, true));
     return out;
   }
+  const std::optional<CallStyle> style = call_style(model);
   const bool prefix = request.messages.back().prefix;
   Json messages = Json::array();
-  for (const InputMessage& message : request.messages) messages.push_back(message_json(message));
+  for (const InputMessage& message : with_defaults(model, request)) {
+    messages.push_back(message_json(message, style));
+  }
   if (prefix) messages.erase(messages.size() - 1);
   if (messages.empty()) return invalid("messages: a prefix needs a message before it");
-  Json more = Json::object();
-  if (!request.template_arguments.empty()) {
-    ASSIGN_OR_RETURN(more, parse_object(request.template_arguments));
-  }
-  more["add_generation_prompt"] = true;
-  if (request.think) {  // the names that templates of several families look at
-    more["enable_thinking"] = *request.think;
-    more["thinking"] = *request.think;
-  }
-  ASSIGN_OR_RETURN(out.text,
-                   model.chat_template()->render(dump(messages), request.tools, dump(more)));
-  out.thinking = settle_thinking(model, request.think, out.text);
+  ASSIGN_OR_RETURN(ChatPrompt chat,
+                   format.render(dump(messages), tools ? request.tools : std::string(),
+                                 request.template_arguments, request.think));
+  out.text = std::move(chat.text);
+  out.thinking = chat.thinking;
   if (prefix) {
     const InputMessage& begun = request.messages.back();
     if (out.thinking) {
@@ -114,8 +113,7 @@ Result<BuiltPrompt> chat_prompt(const ServedModel& model, const GenerateRequest&
     }
     out.text += begun.content;
   }
-  out.ids = model.tokenizer().encode(out.text, {.add_special = false});
-  RETURN_IF_ERROR(check_characters(model, out));
+  ASSIGN_OR_RETURN(out.ids, format.encode(out.text, asked, false));
   return out;
 }
 
@@ -140,7 +138,9 @@ Result<BuiltPrompt> text_prompt(const ServedModel& model, const TextPrompt& prom
   }
   out.text = prompt.text;
   out.ids = prompt.ids;
-  if (out.ids.empty()) out.ids = tokenizer.encode(prompt.text);
+  if (out.ids.empty()) {
+    ASSIGN_OR_RETURN(out.ids, model.format().encode(prompt.text, prompt.text, true));
+  }
   for (const int32_t id : out.ids) {
     if (id < 0 || id >= model.config().vocab_size) {
       return invalid(
@@ -150,7 +150,6 @@ Result<BuiltPrompt> text_prompt(const ServedModel& model, const TextPrompt& prom
   if (out.ids.empty() && tokenizer.bos_id() >= 0) out.ids = {tokenizer.bos_id()};
   if (out.ids.empty())
     return invalid("prompt: it is empty, and the model has nothing to begin with");
-  RETURN_IF_ERROR(check_characters(model, out));
   return out;
 }
 
@@ -180,11 +179,74 @@ SamplingParams sampling_of(const ServedModel& model, const GenerateRequest& requ
 }
 
 // A template that knows no tools leaves them out without a word.
-bool shows_tools(const std::string& tools, const std::string& text) {
-  const Json list = Json::parse(tools, nullptr, false);
-  return std::all_of(list.begin(), list.end(), [&](const Json& tool) {
+bool shows_tools(const Json& tools, const std::string& text) {
+  return std::all_of(tools.begin(), tools.end(), [&](const Json& tool) {
     return text.find(tool["function"]["name"].get<std::string>()) != std::string::npos;
   });
+}
+
+// What may be called. A tool whose schema cannot be kept to may be called with any object, unless it
+// asks to be kept to (`strict`).
+Result<std::vector<ToolFunction>> functions_of(const Json& tools, const ToolChoice& choice,
+                                               std::vector<std::string>& warnings) {
+  std::vector<ToolFunction> out;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Json& function = tools[i]["function"];
+    ToolFunction one{function["name"].get<std::string>(), {}};
+    const auto& only = choice.only;
+    if (!only.empty() && std::find(only.begin(), only.end(), one.name) == only.end()) continue;
+    if (function.contains("parameters") && !function["parameters"].is_null()) {
+      one.parameters = dump(function["parameters"]);
+      const auto compiled = compile_json_schema(one.parameters);
+      const bool strict = function.contains("strict") && function["strict"] == true;
+      if (!compiled.ok() && strict) {
+        return invalid(fmt::format("tools[{}], the parameters of {}: {}", i, one.name,
+                                   compiled.status().message()));
+      }
+      if (!compiled.ok()) {
+        warnings.push_back(fmt::format(
+            "`tools[{}]`: the parameters of {} are not kept to, any object may come: {}", i,
+            one.name, compiled.status().message()));
+        one.parameters = R"({"type":"object"})";
+      }
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+// The constraint that the request asks for, and that of its tools.
+Result<std::optional<ConstraintSpec>> constraint_of(const ServedModel& model,
+                                                    const GenerateRequest& request,
+                                                    const BuiltPrompt& prompt,
+                                                    std::vector<std::string>& warnings) {
+  using Mode = ToolChoice::Mode;
+  const ToolChoice& choice = request.tool_choice;
+  std::optional<ConstraintSpec> out = request.constraint;
+  if (!may_call_tools(request)) return out;
+  const Json tools = Json::parse(request.tools);
+  if (!shows_tools(tools, prompt.text)) {
+    warnings.push_back("`tools` have no effect: the template of " + model.name() +
+                       " does not show them to the model");
+  }
+  const std::optional<CallStyle> style = call_style(model);
+  if (!style) {
+    if (choice.mode == Mode::kRequired) {
+      return unsupported(
+          "tool_choice: how " + model.name() +
+          " writes calls is not known from its template, so that it cannot be made to");
+    }
+    return out;
+  }
+  ToolCallSpec calls;
+  calls.style = *style;
+  calls.required = choice.mode == Mode::kRequired;
+  calls.parallel = choice.parallel;
+  calls.token_marks = call_marks_of(model.tokenizer());
+  ASSIGN_OR_RETURN(calls.functions, functions_of(tools, choice, warnings));
+  if (!out || calls.required) out = ConstraintSpec{ConstraintSpec::Kind::kText, {}, {}};
+  out->calls = std::move(calls);
+  return out;
 }
 
 Thinking thinking_of(const ServedModel& model, const GenerateRequest& request,
@@ -232,34 +294,67 @@ Result<std::vector<BuiltPrompt>> build_prompts(const ServedModel& model,
   return out;
 }
 
+bool may_call_tools(const GenerateRequest& request) {
+  return !request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone;
+}
+
+std::vector<std::string> bare_calls(const ServedModel& model, const GenerateRequest& request) {
+  std::vector<std::string> out;
+  if (!may_call_tools(request) || call_style(model) != CallStyle::kLlama3) return out;
+  for (const Json& tool : Json::parse(request.tools)) {
+    out.push_back(tool["function"]["name"].get<std::string>());
+  }
+  return out;
+}
+
 Result<Request> engine_request(const ServedModel& model, const GenerateRequest& request,
                                const BuiltPrompt& prompt, uint64_t seed,
-                               std::vector<std::string>& warnings) {
+                               std::vector<std::string>& warnings,
+                               std::optional<ConstraintSpec>* kept) {
   Request out;
   out.prompt = prompt.ids;
   out.n = request.n;
   out.sampling = sampling_of(model, request);
   out.sampling.seed = seed;
   const auto length = static_cast<int64_t>(prompt.ids.size());
-  const int64_t room = model.context() - length;
+  const int64_t context = model.context_for(request.context);
+  if (request.context.value_or(0) > context) {
+    warnings.push_back(fmt::format("the context asked for is {} tokens; the most here is {}",
+                                   *request.context, context));
+  }
+  const int64_t room = context - length;
   if (room <= 0) {
     return invalid(fmt::format(
         "This model's maximum context length is {} tokens, and the prompt has {}; shorten it or "
         "start the server with a larger --ctx",
-        model.context(), length));
+        context, length));
   }
-  const int64_t wanted = request.max_tokens.value_or(0);
+  const int64_t wanted = request.max_tokens.value_or(out.sampling.max_new_tokens);
   out.sampling.max_new_tokens = static_cast<int32_t>(wanted > 0 ? std::min(wanted, room) : room);
   out.top_logprobs = request.logprobs ? request.top_logprobs : 0;
   out.thinking = thinking_of(model, request, prompt, warnings);
   out.loop = request.loop;
-  if (!request.tools.empty() && !shows_tools(request.tools, prompt.text)) {
-    warnings.push_back("`tools` have no effect: the template of " + model.name() +
-                       " does not show them to the model");
+  if (request.tool_choice.mode == ToolChoice::Mode::kNone) {
+    for (const std::string_view mark : kCallMarks) {
+      const int32_t id = model.tokenizer().id_of(mark);
+      if (id >= 0) out.sampling.suppress.push_back(id);
+    }
   }
-  if (request.constraint) {
-    ASSIGN_OR_RETURN(out.constraint.masks, model.masks(*request.constraint));
+  ASSIGN_OR_RETURN(const auto constraint, constraint_of(model, request, prompt, warnings));
+  if (kept != nullptr) *kept = constraint;
+  if (constraint) {
+    auto masks = model.masks(*constraint);
+    // A grammar beyond the limits is the request's fault: it is of no use to try again.
+    if (!masks.ok() && masks.status().code() == Code::kExhausted) {
+      return invalid(masks.status().message());
+    }
+    ASSIGN_OR_RETURN(out.constraint.masks, std::move(masks));
     out.constraint.start = ConstraintChoice::Start::kAfterThinking;
+    if (request.think == false) out.thinking.open_id = -1;
+    // Any text may come: what it begins with is the model's affair.
+    if (constraint->kind == ConstraintSpec::Kind::kText && !constraint->calls->required) {
+      out.thinking.before_constraint.clear();
+    }
   }
   if (request.deadline_seconds) {
     out.deadline = EngineClock::now() +

@@ -52,10 +52,20 @@ std::string_view host_part(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
+// A '*' in an entry of the list stands for anything: "http://localhost:*".
+bool origin_matches(std::string_view entry, std::string_view origin) {
+  const size_t star = entry.find('*');
+  if (star == std::string_view::npos) return entry == origin;
+  const std::string_view begin = entry.substr(0, star), end = entry.substr(star + 1);
+  return origin.size() >= begin.size() + end.size() && origin.starts_with(begin) &&
+         origin.ends_with(end);
+}
+
 void add_cors(Headers& headers, std::string_view origin) {
   headers.emplace_back("Access-Control-Allow-Origin", std::string(origin));
   headers.emplace_back("Vary", "Origin");
-  headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+  headers.emplace_back("Access-Control-Expose-Headers",
+                       "X-Request-Id, X-Ponder-Id, X-Ponder-Resumable, Retry-After");
 }
 
 }  // namespace
@@ -116,7 +126,7 @@ bool Service::check_origin(const Call& call) const {
   const std::string_view origin = request.header("origin");
   const auto& allowed = options_.cors_origins;
   const bool listed = std::any_of(allowed.begin(), allowed.end(), [&](const std::string& one) {
-    return one == "*" || one == origin;
+    return origin_matches(one, origin);
   });
   const size_t scheme = origin.find("://");
   const bool own = scheme != std::string_view::npos && !request.header("host").empty() &&
@@ -186,6 +196,9 @@ void Service::route(const std::shared_ptr<Exchange>& exchange) {
   }
   Call call{*this, exchange, *dialect, {}, std::move(rest)};
   exchange->notes.emplace_back("dialect", dialect->name);
+  if (dialect->request_id_header != nullptr) {
+    exchange->more_headers.emplace_back(dialect->request_id_header, request.id);
+  }
   if (!host_is_known(request)) {
     return call.fail(forbidden(fmt::format(
         "the Host {} is not known; without keys only local names are served, see --allowed-hosts",
@@ -211,10 +224,31 @@ void Service::route(const std::shared_ptr<Exchange>& exchange) {
   route->handle(std::move(call));
 }
 
+bool Service::dispatch(Call call) {
+  const WebRequest& request = call.request();
+  for (const Dialect* dialect : dialects()) {
+    for (const Route& route : dialect->routes) {
+      std::string rest;
+      if (request.method != route.method || !path_matches(route.path, request.path, rest)) continue;
+      route.handle(Call{call.service, std::move(call.exchange), *dialect, std::move(call.who),
+                        std::move(rest), std::move(call.resumption)});
+      return true;
+    }
+  }
+  return false;
+}
+
+void Service::settle() {
+  options_.receipts->flush();
+  if (options_.journal) options_.journal->flush();
+}
+
 std::string Service::metrics_page() {
   std::vector<ModelGauges> gauges;
-  for (const ModelEntry& entry : models_.list()) {
-    if (entry.loaded == nullptr || entry.loaded->name() != entry.name) continue;
+  for (const ModelEntry& entry : models_.loaded()) {
+    const auto known = [&](const ModelGauges& one) { return one.model == entry.name; };
+    if (entry.loaded->name() != entry.name) continue;                // a further name of it
+    if (std::any_of(gauges.begin(), gauges.end(), known)) continue;  // one that is leaving
     const EngineStats s = entry.loaded->stats();
     gauges.push_back({entry.name, s.running, s.waiting, entry.loaded->pages(), s.pages_in_use,
                       s.pages_cached, s.hit_tokens, s.miss_tokens, s.prefill_tokens,

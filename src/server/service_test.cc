@@ -146,8 +146,11 @@ TEST(Service, OtherSitesMayNotCall) {
 
   TestServerOptions options;
   options.service.cors_origins = {"https://good.example"};
+  options.service.cors_origins.push_back("http://localhost:*");
   TestServer open(std::move(options));
   TestClient other(open.port());
+  EXPECT_EQ(other.get("/v1/models", "Origin: http://localhost:3000\r\n").status, 200);
+  EXPECT_EQ(other.get("/v1/models", "Origin: http://localhost.evil\r\n").status, 403);
   const TestReply reply = other.get("/v1/models", "Origin: https://good.example\r\n");
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.headers.at("access-control-allow-origin"), "https://good.example");

@@ -1,6 +1,7 @@
 // What operators ask: health, version, metrics.
 #include <nlohmann/json.hpp>
 
+#include "server/durable.h"
 #include "server/json.h"
 #include "server/openai_fields.h"
 #include "server/service.h"
@@ -28,6 +29,9 @@ constexpr Route kRoutes[] = {
     {"GET", "/ping", Scope::kPublic, [](Call call) { health(call); }},
     {"GET", "/version", Scope::kPublic, [](Call call) { version(call); }},
     {"GET", "/metrics", Scope::kInfer, [](Call call) { metrics(call); }},
+    {"GET", "/openapi.json", Scope::kPublic, [](Call call) { show_openapi(call); }},
+    {"GET", "/v1/receipts/*", Scope::kInfer, [](Call call) { show_receipt(call); }},
+    {"GET", "/v1/streams/*", Scope::kInfer, [](Call call) { resume_stream(std::move(call)); }},
 };
 
 }  // namespace

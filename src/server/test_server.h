@@ -69,6 +69,7 @@ class TestServer {
   ~TestServer() {
     stop();
     loop_.stop();
+    service_->settle();
   }
 
   void stop() {

@@ -87,9 +87,63 @@ TEST(ToolCalls, OrdinaryTextIsNotHeldForLong) {
   const ToolCallReader::End end = reader.finish("x");
   EXPECT_EQ(end.text, "<tool_ca");
   EXPECT_TRUE(end.calls.empty());
-  ToolCallReader object;  // an answer in JSON is an answer
-  EXPECT_EQ(object.push(" {\"answer\": 4}"), "");
-  EXPECT_EQ(object.finish("x").text, " {\"answer\": 4}");
+}
+
+TEST(ToolCalls, AnObjectAloneIsACallWhereThatIsTheStyle) {
+  ToolCallReader text;
+  EXPECT_EQ(text.push(R"( {"name": "add", "parameters": {}})"),
+            R"( {"name": "add", "parameters": {}})");
+  EXPECT_TRUE(text.finish("x").calls.empty());
+  const auto read = [](const std::string& answer, bool cut = false) {
+    ToolCallReader reader({"add", "now"});
+    std::string shown;
+    for (const char c : answer) shown += reader.push({&c, 1});
+    ToolCallReader::End end = reader.finish("x", cut);
+    end.text = shown + end.text;
+    return end;
+  };
+  EXPECT_EQ(read("\n{\"name\": \"add\", \"parameters\": {\"a\": 1}}").calls.size(), 1u);
+  const auto two =
+      read(R"({ "name":"add","parameters":{"a":1}}; {"name":"now","parameters":{}})").calls;
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_EQ(two[1].name, "now");
+  EXPECT_EQ(two[1].id, "call_x1");
+  for (const char* answer :
+       {R"({"name": "sub", "parameters": {}})", R"({"name": "add"})", R"({"answer": 4})", " {",
+        "{\"na", R"({"name": "add", "parameters": {}} or so)"}) {
+    const auto end = read(answer);
+    EXPECT_TRUE(end.calls.empty()) << answer;
+    EXPECT_EQ(end.text, answer);
+  }
+  ToolCallReader early({"add"});
+  EXPECT_EQ(early.push("{\"n"), "");
+  EXPECT_EQ(early.push("umber\": 4}"), "{\"number\": 4}")
+      << "it is none as soon as that is certain";
+}
+
+TEST(ToolCalls, AStringMayHoldMarks) {
+  const std::string value = R"("</tool_call> <｜tool▁call▁end｜> ``` \" } {")";
+  for (const std::string& call :
+       {"<tool_call>{\"name\": \"say\", \"arguments\": {\"text\": " + value + "}}</tool_call>",
+        "<｜tool▁call▁begin｜>say<｜tool▁sep｜>{\"text\": " + value + "}<｜tool▁call▁end｜>",
+        "<｜tool▁call▁begin｜>function<｜tool▁sep｜>say\n```json\n{\"text\": " + value +
+            "}\n```<｜tool▁call▁end｜>"}) {
+    const auto calls = parse_tool_calls(call);
+    ASSERT_EQ(calls.size(), 1u) << call;
+    EXPECT_EQ(calls[0].arguments, R"({"text":)" + value + "}");
+  }
+}
+
+TEST(ToolCalls, AnAnswerThatWasCutCallsNothing) {
+  for (const std::string& calls : {kDeepSeek, kNewer, kHermes}) {
+    for (size_t size = 1; size < calls.size(); ++size) {
+      ToolCallReader reader;
+      std::string text = reader.push(calls.substr(0, size));
+      const ToolCallReader::End end = reader.finish("x", /*cut=*/true);
+      EXPECT_TRUE(end.calls.empty()) << size;
+      EXPECT_EQ(text + end.text, calls.substr(0, size));
+    }
+  }
 }
 
 }  // namespace

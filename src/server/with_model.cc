@@ -1,19 +1,43 @@
 #include "server/with_model.h"
 
+#include <atomic>
+
+#include "server/model_store.h"
 #include "server/service.h"
 
 namespace ponder {
 
-void with_model(const Call& call, const std::string& name,
+bool may_use_model(const Call& call, const std::string& name) {
+  if (call.who.may_use(name)) return true;
+  const std::optional<ModelEntry> entry = call.service.models().entry(name);
+  return entry && call.who.may_use(entry->name);
+}
+
+ApiError model_error(const Call& call, const std::string& name, const Status& status) {
+  switch (status.code()) {
+    case Code::kNotFound:
+      return call.dialect.no_model(name);
+    case Code::kExhausted:
+      return unavailable(status.message(), 1);
+    case Code::kCancelled:
+      return unavailable(status.message(), 5);
+    default:
+      return api_error(status, "model");
+  }
+}
+
+void with_model(const Call& call, ModelQuery query,
                 std::function<void(const std::shared_ptr<const ServedModel>&)> work) {
-  if (!call.who.may_use(name)) return call.fail(no_such_model(name));
-  call.service.models().find(name, [call, name, work = std::move(work)](ModelHost::Found found) {
-    call.exchange->post([call, name, work, found = std::move(found)] {
-      if (!found.ok()) {
-        return call.fail(found.status().code() == Code::kNotFound
-                             ? no_such_model(name)
-                             : api_error(found.status(), "model"));
-      }
+  const std::string name = query.name;
+  if (!may_use_model(call, name)) return call.fail(call.dialect.no_model(name));
+  auto left = std::make_shared<std::atomic<bool>>(false);
+  call.exchange->on_disconnect = [left] { *left = true; };
+  query.abandoned = [left] { return left->load(); };
+  const auto then = [call, name, left, work = std::move(work)](ModelHost::Found found) {
+    call.exchange->post([call, name, work, left, found = std::move(found)] {
+      if (*left) return;
+      call.exchange->on_disconnect = nullptr;
+      if (!found.ok()) return call.fail(model_error(call, name, found.status()));
       try {
         call.exchange->notes.emplace_back("model", found.value()->name());
         work(found.value());
@@ -21,7 +45,22 @@ void with_model(const Call& call, const std::string& name,
         call.fail(internal_error(std::string("the request failed: ") + error.what()));
       }
     });
+  };
+  call.service.models().find(std::move(query), then);
+}
+
+void answer_later(const Call& call, std::function<Result<WebReply>()> work) {
+  const auto finish = [call](const std::shared_ptr<Result<WebReply>>& result) {
+    if (!result->ok()) return call.fail(api_error(result->status(), "model"));
+    call.exchange->respond(std::move(result->value()));
+  };
+  ModelStore* store = call.service.models().store();
+  if (store == nullptr) return finish(std::make_shared<Result<WebReply>>(work()));
+  const bool begun = store->run([call, work = std::move(work), finish] {
+    auto result = std::make_shared<Result<WebReply>>(work());
+    call.exchange->post([result, finish] { finish(result); });
   });
+  if (!begun) call.fail(unavailable("server busy, please try again", 1));
 }
 
 }  // namespace ponder

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "text/reasoning.h"
+#include "text/utf8.h"
 
 namespace ponder {
 namespace {
@@ -58,40 +59,68 @@ std::vector<int32_t> ChatFormat::stop_ids(std::span<const int64_t> config_eos) c
   return ids;
 }
 
+// Opens or closes the thinking where the template did not do as asked. Returns whether it is open.
+bool ChatFormat::settle_thinking(std::optional<bool> think, std::string& text) const {
+  const bool open = prompt_opens_thinking(text) > 0;
+  if (!think || !can_think()) return open;
+  if (*think) {
+    if (!open && !symbols()) text += "<think>\n";
+    return open || !symbols();
+  }
+  if (open) {
+    text += "\n</think>\n\n";
+    return false;
+  }
+  const size_t end = text.find_last_not_of(" \t\r\n");
+  const bool closed =
+      end != std::string::npos && std::string_view(text).substr(0, end + 1).ends_with("</think>");
+  if (!closed) text += symbols() ? "<think></think>" : "<think>\n\n</think>\n\n";
+  return false;
+}
+
+Result<ChatPrompt> ChatFormat::render(std::string_view messages, std::string_view tools,
+                                      std::string_view more, std::optional<bool> think) const {
+  PONDER_CHECK(template_.has_value(), "a conversation needs a template");
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  if (!more.empty()) {
+    all = nlohmann::ordered_json::parse(more, nullptr, false);
+    if (!all.is_object()) return invalid("the template's variables are not a JSON object");
+  }
+  all["add_generation_prompt"] = true;
+  if (think) {  // the names that templates of several families look at
+    all["enable_thinking"] = *think;
+    all["thinking"] = *think;
+  }
+  ChatPrompt out;
+  ASSIGN_OR_RETURN(out.text, template_->render(messages, tools, dump(all)));
+  out.thinking = settle_thinking(think, out.text);
+  return out;
+}
+
+Result<std::vector<int32_t>> ChatFormat::encode(std::string_view text, std::string_view asked,
+                                                bool special) const {
+  std::vector<int32_t> ids = tokenizer_.encode(text, {.add_special = special});
+  const int32_t unknown = tokenizer_.unk_id();
+  if (unknown >= 0 && std::find(ids.begin(), ids.end(), unknown) != ids.end()) {
+    constexpr size_t kShown = 200;
+    std::string shown(asked.substr(0, kShown));
+    if (shown.size() < asked.size()) {
+      shown.resize(shown.size() - utf8_unfinished(shown));
+      shown += "...";
+    }
+    return invalid(fmt::format("the model has no tokens for some of \"{}\"{}", shown,
+                               symbols() ? "; it reads problems such as 37+8*3-5*7=?" : ""));
+  }
+  return ids;
+}
+
 Result<ChatPrompt> ChatFormat::prompt(std::span<const ChatMessage> messages,
                                       std::optional<bool> think) const {
   PONDER_CHECK(!messages.empty(), "a prompt without messages");
-  ChatPrompt out;
-  if (!template_) {
-    out.text = messages.back().content;
-    out.ids = tokenizer_.encode(out.text);
-    return out;
-  }
-  nlohmann::ordered_json more = {{"add_generation_prompt", true}};
-  if (think) {  // the names that templates of several families look at
-    more["enable_thinking"] = *think;
-    more["thinking"] = *think;
-  }
-  ASSIGN_OR_RETURN(out.text, template_->render(list_of(messages), {}, dump(more)));
-  bool open = prompt_opens_thinking(out.text) > 0;
-  if (think == false && open) {
-    out.text += "\n</think>\n\n";
-    open = false;
-  } else if (think == false && can_think() && !out.text.ends_with("</think>\n\n") &&
-             !out.text.ends_with("</think>\n") && !out.text.ends_with("</think>")) {
-    out.text += symbols() ? "<think></think>" : "<think>\n\n</think>\n\n";
-  } else if (think == true && !open && can_think() && !symbols()) {
-    out.text += "<think>\n";
-    open = true;
-  }
-  out.thinking = open;
-  out.ids = tokenizer_.encode(out.text, {.add_special = false});
-  if (tokenizer_.unk_id() >= 0 &&
-      std::find(out.ids.begin(), out.ids.end(), tokenizer_.unk_id()) != out.ids.end()) {
-    return invalid(fmt::format("the model has no tokens for some of \"{}\"{}",
-                               messages.back().content,
-                               symbols() ? "; it reads problems such as 37+8*3-5*7=?" : ""));
-  }
+  const std::string& asked = messages.back().content;
+  if (!template_) return ChatPrompt{asked, tokenizer_.encode(asked), false};
+  ASSIGN_OR_RETURN(ChatPrompt out, render(list_of(messages), {}, {}, think));
+  ASSIGN_OR_RETURN(out.ids, encode(out.text, asked, false));
   return out;
 }
 

@@ -40,6 +40,17 @@ class ChatFormat {
   // template refuses the messages, or the vocabulary lacks characters of theirs.
   Result<ChatPrompt> prompt(std::span<const ChatMessage> messages,
                             std::optional<bool> think = {}) const;
+  // The same from JSON, for messages with more than texts: `messages`, `tools` and `more` as
+  // ChatTemplate::render() has them, `more` without add_generation_prompt and the switches of thinking.
+  // Leaves ids empty: encode() makes them, of the text and what is put behind it. REQUIRES:
+  // has_template()
+  Result<ChatPrompt> render(std::string_view messages, std::string_view tools,
+                            std::string_view more, std::optional<bool> think) const;
+  // The ids of a prompt's text. `special`: with the tokens that the tokenizer puts around a text; a
+  // template writes its own. kInvalid: the vocabulary lacks some of its characters; the message quotes
+  // `asked`, the part that somebody wrote.
+  Result<std::vector<int32_t>> encode(std::string_view text, std::string_view asked,
+                                      bool special) const;
   // One question.
   Result<ChatPrompt> question(std::string_view text, std::optional<bool> think = {}) const;
 
@@ -58,6 +69,8 @@ class ChatFormat {
   bool can_think() const;
 
  private:
+  bool settle_thinking(std::optional<bool> think, std::string& text) const;
+
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> template_;
 };

@@ -70,6 +70,27 @@ TEST(ChatFormat, NamesWhatItCannotPut) {
   EXPECT_NE(unknown.status().message().find("no tokens for some of \"hello\""), std::string::npos);
 }
 
+TEST(ChatFormat, MessagesToolsAndVariablesAsJson) {
+  const ChatFormat format = with(
+      "{{ messages[0].content }}{{ tools[0].name }}{{ kind }}"
+      "{% if add_generation_prompt %}{% if thinking %}=<think>{% else %}={% endif %}{% endif %}");
+  const std::string_view messages = R"([{"role":"user","content":"1+2"}])",
+                         tools = R"([{"name":"3"}])", more = R"({"kind":4})";
+  const auto open = format.render(messages, tools, more, true);
+  ASSERT_TRUE(open.ok()) << open.status().message();
+  EXPECT_EQ(open->text, "1+234=<think>");
+  EXPECT_TRUE(open->thinking);
+  EXPECT_TRUE(open->ids.empty()) << "encode() makes them";
+  EXPECT_EQ(format.render(messages, tools, more, false)->text, "1+234=<think></think>");
+  EXPECT_EQ(format.render(messages, tools, more, std::nullopt)->text, "1+234=");
+  EXPECT_EQ(format.render(messages, tools, "[1]", true).status().code(), Code::kInvalid);
+  EXPECT_EQ(format.encode("1+2=", "1+2=", false)->size(), 4u);
+  const auto unknown = format.encode("1+hello", std::string(300, 'h'), false);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.status().message().find("hhh...\""), std::string::npos)
+      << unknown.status().message();
+}
+
 TEST(ChatFormat, WithoutATemplateTheTextGoesOn) {
   const ChatFormat format{symbols(), std::nullopt};
   EXPECT_EQ(format.question("1+2=")->text, "1+2=");

@@ -75,7 +75,15 @@ Status missing(const std::string& where) {
 
 Result<ChatTemplate> ChatTemplate::from_text(std::string_view source) {
   ASSIGN_OR_RETURN(jinja::Template main, jinja::Template::parse(source));
-  return ChatTemplate(std::move(main));
+  ChatTemplate out(std::move(main));
+  out.tool_source_ = source;
+  return out;
+}
+
+Result<ChatTemplate> ChatTemplate::with_text(std::string_view source) const {
+  ASSIGN_OR_RETURN(ChatTemplate out, from_text(source));
+  out.special_tokens_ = special_tokens_;
+  return out;
 }
 
 Result<ChatTemplate> ChatTemplate::from_sources(const Sources& sources, const Value& config,
@@ -85,6 +93,7 @@ Result<ChatTemplate> ChatTemplate::from_sources(const Sources& sources, const Va
     Result<jinja::Template> tool_use = jinja::Template::parse(*sources.tool_use);
     if (!tool_use.ok()) return tool_use.status().with_prefix("tool_use");
     out.tool_use_.push_back(std::move(*tool_use));
+    out.tool_source_ = *sources.tool_use;
   }
   for (const auto& [name, unused] : kSpecialTokens) {
     std::optional<std::string> text = token_text(config.as_dict().find(name));
@@ -144,6 +153,7 @@ Result<ChatTemplate> ChatTemplate::from_gguf(const GgufMetadata& metadata) {
     Result<jinja::Template> tool_use = jinja::Template::parse(*text);
     if (!tool_use.ok()) return tool_use.status().with_prefix(tool_key);
     out->tool_use_.push_back(std::move(*tool_use));
+    out->tool_source_ = *text;
   }
   if (!metadata.contains("tokenizer.ggml.tokens")) return out;
   ASSIGN_OR_RETURN(const std::vector<std::string>* tokens,

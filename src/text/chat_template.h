@@ -33,6 +33,9 @@ class ChatTemplate {
   // The template alone, without special tokens.
   static Result<ChatTemplate> from_text(std::string_view source);
 
+  // Another template with this one's special tokens.
+  Result<ChatTemplate> with_text(std::string_view source) const;
+
   // A .jinja file, a GGUF file or a folder.
   static Result<ChatTemplate> load(const std::string& path);
 
@@ -53,6 +56,9 @@ class ChatTemplate {
     return special_tokens_;
   }
 
+  // The template that a call with tools goes through, as it is written.
+  const std::string& tool_source() const { return tool_source_; }
+
   // The texts that a configuration holds.
   struct Sources {
     std::optional<std::string> main, tool_use;
@@ -66,6 +72,7 @@ class ChatTemplate {
 
   jinja::Template main_;
   std::vector<jinja::Template> tool_use_;  // one, or none: `main_` serves calls with tools too
+  std::string tool_source_;
   std::vector<std::pair<std::string, std::string>> special_tokens_;
 };
 

@@ -37,6 +37,8 @@ TEST(ChatTemplate, Folder) {
   ASSERT_TRUE(chat.ok()) << chat.status().message();
   EXPECT_EQ(*chat->render(kMessages, "", ""), "<b><e><u>!");
   EXPECT_EQ(chat->special_tokens().size(), 3u);
+  EXPECT_EQ(*chat->with_text("{{ bos_token }}?")->render(kMessages, "", ""), "<b>?");
+  EXPECT_FALSE(chat->with_text("{% if %}").ok());
 
   write(
       "tokenizer_config.json",

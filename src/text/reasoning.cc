@@ -17,7 +17,8 @@ ReasoningSplitter::ReasoningSplitter(const Tokenizer& tokenizer, bool begins_thi
       answer_(tokenizer.id_of("<answer>")),
       end_answer_(tokenizer.id_of("</answer>")),
       spelled_(end_think_ < 0),
-      thinking_(begins_thinking) {}
+      thinking_(begins_thinking),
+      thought_(begins_thinking) {}
 
 ReasoningSplitter::Mark ReasoningSplitter::mark_of(int32_t id) const {
   if (id < 0) return Mark::kNone;
@@ -29,6 +30,7 @@ ReasoningSplitter::Mark ReasoningSplitter::mark_of(int32_t id) const {
 void ReasoningSplitter::apply(Mark mark) {
   if (mark == Mark::kThink) thinking_ = true;
   if (mark == Mark::kEndThink) thinking_ = false;
+  thought_ = true;
   blank_ = true;
 }
 
@@ -46,7 +48,7 @@ void ReasoningSplitter::put(std::string_view text, ReasoningText& out) {
 void ReasoningSplitter::watch(std::string_view text, bool last, ReasoningText& out) {
   held_ += text;
   while (!held_.empty()) {
-    const bool may_begin = !thinking_ && blank_ && thinking_tokens_ == 0;
+    const bool may_begin = !thinking_ && blank_ && !thought_;
     if (!thinking_ && !may_begin) break;
     const std::string_view mark = thinking_ ? kEndThinkText : kThinkText;
     if (may_begin) {  // only at the very start, after blanks

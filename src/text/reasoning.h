@@ -40,6 +40,7 @@ class ReasoningSplitter {
   int32_t think_, end_think_, answer_, end_answer_;  // ids; -1: not in the vocabulary
   bool spelled_;                                     // <think> is no token: watch the text
   bool thinking_;
+  bool thought_;       // there was a mark, or the prompt had one
   bool blank_ = true;  // nothing but blanks since the last mark: they are dropped
   int64_t thinking_tokens_ = 0;
   std::string held_;  // perhaps the beginning of a spelled mark

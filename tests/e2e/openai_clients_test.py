@@ -4,7 +4,7 @@
 import math
 
 from harness import require_program
-from serving import Server, client_python
+from serving import Server, client_python, refused
 
 require_program()
 client_python("openai")
@@ -13,14 +13,6 @@ import openai  # noqa: E402  (only in the virtual environment)
 
 QUESTION = [{"role": "user", "content": "37+8*3-5*7=?"}]
 LONG = dict(model="zero", messages=QUESTION, extra_body={"ignore_eos": True})
-
-
-def refused(kind, call):
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}")
 
 
 def chat(client):

@@ -55,6 +55,7 @@ def flags_of_others():
         status, errors = server.stop()
     assert status == 0 and "--tensor-parallel-size has no effect" in errors and "--enforce-eager" in errors, errors
     with Server(environment={"OLLAMA_HOST": "localhost", "OLLAMA_CONTEXT_LENGTH": "64"}) as server:
+        assert server.call("POST", "/v1/chat/completions", dict(CHAT, model="zero"))[0] == 200
         assert server.call("GET", "/v1/models")[2]["data"][0]["max_model_len"] == 64
 
 

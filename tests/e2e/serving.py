@@ -5,11 +5,13 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
-from harness import PONDER, SANITIZED, SKIPPED, SOURCE
+from harness import BUILD, PONDER, SANITIZED, SKIPPED, SOURCE
 
 SHIPPED = SOURCE / "models" / "zero.gguf"
 START_SECONDS = 300 if SANITIZED else 60
@@ -21,6 +23,7 @@ class Server:
     def __init__(self, *arguments, environment=None):
         clean = {name: value for name, value in os.environ.items()
                  if not name.startswith("OLLAMA_") and name not in ("PONDER_API_KEY", "VLLM_API_KEY")}
+        clean["PONDER_MODELS"] = str(BUILD / "no-models")  # without models it serves the shipped one, whoever runs the test
         self.process = subprocess.Popen([PONDER, "serve", *map(str, arguments), "--port", "0"], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, env=dict(clean, **(environment or {})))
         self.said = []
@@ -78,3 +81,49 @@ def client_python(*packages):
         stamp.write_text("\n".join(packages))
     done = subprocess.run([str(python), *sys.argv], env=dict(os.environ, PONDER_CLIENT_VENV=str(folder)))
     sys.exit(done.returncode)
+
+
+def client_node(*packages):
+    """A folder with the npm packages; a script that lies in it can import them. Where there is no node or npm, or packages
+    cannot be installed, the test is skipped, loudly."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            print(f"SKIPPED: there is no {program}, so no client of npm's was tried")
+            sys.exit(SKIPPED)
+    name = "npm-" + "-".join(package.replace("/", "+") for package in packages)
+    folder = pathlib.Path(os.environ.get("PONDER_VENVS", SOURCE / "build" / "venvs")) / name
+    stamp = folder / "installed"
+    if not stamp.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *packages], cwd=folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            print(f"SKIPPED: cannot install {' '.join(packages)}, so no client of npm's was tried: {done.stdout[-500:]}")
+            sys.exit(SKIPPED)
+        stamp.write_text("\n".join(packages))
+    return folder
+
+
+def refused(kind, call):
+    """The error of this class that the call raises."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__}")
+
+
+def wait_until(what, condition, seconds=60):
+    """Waits until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+def running(server, model):
+    """How many requests of the model the server is working on."""
+    page = server.call("GET", "/metrics")[2]
+    return int(re.search(rf'^ponder_requests_running{{model_name="{model}"}} (\d+)$', page, re.MULTILINE)[1])
