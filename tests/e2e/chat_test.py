@@ -129,7 +129,7 @@ class Chat(unittest.TestCase):
     def test_interrupt_at_the_prompt_stays(self):
         t = self.open()
         os.kill(t.pid, signal.SIGINT)
-        t.until("/bye")
+        t.until("leave.\n>>> ")
         self.assertIn("/set", t.command("/?"))
         t.send("/bye\r")
         self.assertEqual(t.end(), 0)
