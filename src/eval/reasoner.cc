@@ -63,6 +63,10 @@ struct Selection {
   std::vector<Language> languages;
 };
 
+Language draw_language(Rng& rng, const Selection& of) {
+  return of.languages[rng.below(static_cast<uint32_t>(of.languages.size()))];
+}
+
 Result<Selection> select(const ReasonerParams& params) {
   Selection out;
   if (params.longer < 0 || params.longer > 2) {
@@ -261,8 +265,7 @@ Result<ReasonerSolution> make_reasoner_solution(const ReasonerParams& params, Sp
   Rng rng(seed, hash64(fmt::format("reasoner/{}", split_name(split))), index);
   const Family& family =
       *selection.families[rng.below(static_cast<uint32_t>(selection.families.size()))];
-  const Language language =
-      selection.languages[rng.below(static_cast<uint32_t>(selection.languages.size()))];
+  const Language language = draw_language(rng, selection);
   const int steps = params.longer > 0 ? family.max_steps + params.longer
                                       : rng.between(family.min_steps, family.max_steps);
   ASSIGN_OR_RETURN(Puzzle puzzle, draw_puzzle(family, language, steps, split, rng));
@@ -296,12 +299,14 @@ Result<Example> make_reasoner_example(const ReasonerParams& params, const Reason
   RETURN_IF_ERROR(validate(mixture));
   Rng rng(seed, hash64("reasoner/example"), index);
   if (rng.uniform() < mixture.drill) {
-    reasoner::Drill drill = reasoner::drill(rng);
+    constexpr double kComparisons = 0.12;
+    const Language language = draw_language(rng, selection);
+    reasoner::Drill drill = rng.uniform() < kComparisons ? reasoner::compare_drill(rng, language)
+                                                         : reasoner::drill(rng);
     return Example{std::move(drill.prompt), std::move(drill.completion)};
   }
   const bool direct = rng.uniform() < mixture.direct;
-  const Language language =
-      selection.languages[rng.below(static_cast<uint32_t>(selection.languages.size()))];
+  const Language language = draw_language(rng, selection);
   ASSIGN_OR_RETURN(Puzzle puzzle,
                    draw_for_example(selection, params.longer, direct, language, rng));
   Example out{puzzle.question, direct ? puzzle.answer : "", !direct, {}};

@@ -140,7 +140,7 @@ std::optional<Puzzle> expressions(Rng& rng, Language language, int steps) {
     if (known) continue;
     const Expression e({{'n', left}, {op, 0}, {'n', right}});
     items.push_back({worked->result, e.text(spaced)});
-    values.push_back({worked->result, num(worked->result)});
+    values.push_back({worked->result, fmt::format("{}={}", worked->result, e.text(false))});
     lines += fmt::format("{}{}{}", lines.empty() ? "" : "\n", worked->text, english ? "." : "。");
   }
   const bool descending = chance(rng, 0.5);
@@ -155,11 +155,13 @@ std::optional<Puzzle> expressions(Rng& rng, Language language, int steps) {
   const auto by_value = [&](const Item& a, const Item& b) {
     return descending ? a.value > b.value : a.value < b.value;
   };
+  // Each value stands before what it is the value of, so that who has found the value can read on.
   const Item best = *std::min_element(items.begin(), items.end(), by_value);
+  const Item found = *std::min_element(values.begin(), values.end(), by_value);
   lines += english ? fmt::format("\nValues: {}. {}: {}.", joined(values, ", "),
-                                 descending ? "Largest" : "Smallest", best.value)
+                                 descending ? "Largest" : "Smallest", found.text)
                    : fmt::format("\n各值：{}。{}：{}。", joined(values, ","),
-                                 descending ? "最大" : "最小", best.value);
+                                 descending ? "最大" : "最小", found.text);
   Puzzle out;
   out.question = fill(phrase, {list});
   out.thinking = lines;
@@ -175,6 +177,18 @@ std::optional<Puzzle> expressions(Rng& rng, Language language, int steps) {
 }
 
 }  // namespace
+
+Drill compare_drill(Rng& rng, Language language) {
+  std::vector<Item> items = draw_numbers(rng, 2 + rng.below(4));
+  const std::string left = language == Language::kEnglish
+                               ? fmt::format("\nLeft: {}.\n", joined(items, ", "))
+                               : fmt::format("\n剩下：{}。\n", joined(items, ","));
+  std::string line;
+  std::vector<Item> order;
+  sort_aloud(language, items, chance(rng, 0.5), 1, line, order);
+  const size_t number = line.find(order.front().text);
+  return {left + line.substr(0, number), line.substr(number)};
+}
 
 std::optional<Puzzle> compare(Rng& rng, Language language, int steps) {
   return chance(rng, 0.65) ? numbers(rng, language, steps) : expressions(rng, language, steps);

@@ -76,6 +76,8 @@ struct Drill {
   std::string prompt, completion;
 };
 Drill drill(Rng& rng);
+// The largest or smallest of some numbers, as a line of compare()'s thinking has it.
+Drill compare_drill(Rng& rng, Language language);
 
 // The value of an arithmetic question in any of its phrases; none if it is not one, or if it takes a
 // step that work() does not do.

@@ -104,7 +104,7 @@ TEST(Reasoner, EqualArgumentsGiveEqualProblems) {
 }
 
 TEST(Reasoner, MixtureShowsEachKindOfExample) {
-  int drills = 0, direct = 0, earlier = 0, checked = 0;
+  int drills = 0, comparisons = 0, direct = 0, earlier = 0, checked = 0;
   for (uint64_t i = 0; i < 2000; ++i) {
     const Example e = make_reasoner_example({}, {0.2, 0.2, 1.0, 0.2}, 4, i).value();
     drills += e.think.has_value() ? 0 : 1;
@@ -113,11 +113,19 @@ TEST(Reasoner, MixtureShowsEachKindOfExample) {
     checked += e.completion.find("Check: ") != std::string::npos ? 1 : 0;
     EXPECT_EQ(e.think == true, e.completion.find("</think>") != std::string::npos);
     if (!e.think) {
-      EXPECT_TRUE(e.prompt.starts_with("\n") && e.prompt.ends_with("=")) << e.prompt;
-      EXPECT_TRUE(e.completion.ends_with(".")) << e.completion;
+      const bool compares = e.prompt.ends_with("est: ") || e.prompt.ends_with("：");
+      comparisons += compares ? 1 : 0;
+      EXPECT_TRUE(e.prompt.starts_with("\n") && (compares || e.prompt.ends_with("="))) << e.prompt;
+      EXPECT_TRUE(e.completion.ends_with(".") || e.completion.ends_with("。")) << e.completion;
+      // What it is compared with comes before it.
+      if (compares) {
+        const size_t end = e.completion.find_first_not_of("-0123456789");
+        EXPECT_NE(e.prompt.find(e.completion.substr(0, end)), std::string::npos);
+      }
     }
   }
   EXPECT_NEAR(drills, 400, 80);
+  EXPECT_NEAR(comparisons, 48, 30);
   EXPECT_NEAR(direct, 320, 80);
   EXPECT_NEAR(earlier, 320, 80);
   EXPECT_GT(checked, 100);

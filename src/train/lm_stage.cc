@@ -104,6 +104,11 @@ Result<StepData> next_step(Trainer& t, const Stage& stage, Documents& documents,
     if (out.batches.empty() || out.batches.back().tokens() + size > stage.micro_tokens)
       out.batches.emplace_back();
     append_document(out.batches.back(), d.ids, d.scored);
+    Rng rng(t.seed_of("positions"), hash64(stage.name),
+            static_cast<uint64_t>(t.progress.documents));
+    if (rng.uniform() < stage.stretch) {
+      stretch_positions(out.batches.back(), rng, t.model.config().max_position_embeddings);
+    }
     out.tokens += size;
   }
   for (const PackedBatch& b : out.batches) out.scored += static_cast<int64_t>(b.rows.size());

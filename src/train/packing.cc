@@ -48,6 +48,19 @@ void append_document(PackedBatch& batch, std::span<const int32_t> document, int6
   append_document(batch, document, {&rest, 1});
 }
 
+void stretch_positions(PackedBatch& batch, Rng& rng, int64_t end) {
+  constexpr uint32_t kMostJumps = 6, kFurthest = 24;
+  const Segment& document = batch.segments.back();
+  const std::span<int32_t> positions(batch.positions.data() + document.row,
+                                     static_cast<size_t>(document.rows));
+  for (uint32_t jumps = 1 + rng.below(kMostJumps); jumps > 0; --jumps) {
+    const size_t first = rng.below(static_cast<uint32_t>(positions.size()));
+    const auto far = static_cast<int32_t>(1 + rng.below(kFurthest));
+    if (positions.back() + far >= end) continue;
+    for (int32_t& position : positions.subspan(first)) position += far;
+  }
+}
+
 void append_family(PackedBatch& batch, std::span<const int32_t> prompt,
                    std::span<const std::span<const int32_t>> answers) {
   PONDER_CHECK(!prompt.empty());

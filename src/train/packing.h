@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/rng.h"
 #include "model/model.h"
 
 namespace ponder {
@@ -33,6 +34,10 @@ void append_document(PackedBatch& batch, std::span<const int32_t> document,
                      std::span<const TokenSpan> scored);
 // Every token from index `scored_from` (at least 1) on is scored.
 void append_document(PackedBatch& batch, std::span<const int32_t> document, int64_t scored_from);
+
+// Of the document that was appended last: up to six of its tokens, wherever they are drawn, and all behind
+// each move on by up to 24 positions, as long as the last stays below `end`.
+void stretch_positions(PackedBatch& batch, Rng& rng, int64_t end);
 
 // A prompt and its answers, which all continue it: its keys and values are computed once. All
 // answer tokens are scored, answer after answer. REQUIRES: nothing empty

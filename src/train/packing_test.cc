@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace ponder {
 namespace {
 
@@ -64,6 +66,30 @@ TEST(Packing, AFamilySharesItsPrompt) {
   }
   EXPECT_EQ(batch.segments[2].rows, 2);
   EXPECT_EQ(batch.segments[3].row, 6);
+}
+
+TEST(Packing, StretchedPositionsRiseAndStayBelowTheirEnd) {
+  constexpr int64_t kEnd = 40;
+  int64_t moved = 0, furthest = 0;
+  for (uint64_t i = 0; i < 200; ++i) {
+    PackedBatch batch;
+    const Ids before = {1, 2, 3}, document(20, 7);
+    append_document(batch, before, 1);
+    append_document(batch, document, 1);
+    const PackedBatch plain = batch;
+    Rng rng(3, hash64("stretch"), i);
+    stretch_positions(batch, rng, kEnd);
+    EXPECT_EQ(batch.ids, plain.ids);
+    EXPECT_EQ((Ids{batch.positions[0], batch.positions[1]}), (Ids{0, 1}));  // another document
+    for (size_t t = 3; t < batch.positions.size(); ++t) {
+      EXPECT_GT(batch.positions[t], batch.positions[t - 1]);
+    }
+    EXPECT_LT(batch.positions.back(), kEnd);
+    moved += batch.positions == plain.positions ? 0 : 1;
+    furthest = std::max<int64_t>(furthest, batch.positions.back());
+  }
+  EXPECT_GT(moved, 150);
+  EXPECT_EQ(furthest, kEnd - 1);
 }
 
 TEST(Packing, EmptyPiecesAreOurOwnBug) {

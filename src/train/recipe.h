@@ -129,6 +129,7 @@ struct Stage {
   std::string long_rows;  // of a data file: refuse, skip
   double label_smoothing = 0;
   double z_loss = 0;
+  double stretch = 0;
   double balance_alpha = 0;
   double bias_update_speed = 0;
 

@@ -128,6 +128,7 @@ constexpr KeyRow kKeys[] = {
     {kStage, kPretrain | kSft, "long_rows", at<&Stage::long_rows>, "'refuse'", 0, 0, "refuse skip", "Rows of `data` that are longer than the model's context: an error that names the row, or left out and counted. Those of a `reject` or `distill` stage are always left out and counted"},
     {kStage, kSupervised, "label_smoothing", at<&Stage::label_smoothing>, "0.0", 0, 0.999, "", "Weight of the uniform distribution in the target"},
     {kStage, kSupervised, "z_loss", at<&Stage::z_loss>, "0.0", 0, 1, "", "Weight of the squared log-partition"},
+    {kStage, kSupervised, "stretch", at<&Stage::stretch>, "0.0", 0, 1, "", "Share of the documents in which positions jump here and there, so that tokens are met at distances that only longer documents have (randomised positions, arXiv 2305.16843)"},
 
     {kStage, kGrpo, "steps", at<&Stage::steps>, "80", 1, kSteps, "", "Policy updates"},
     {kStage, kGrpo, "prompts_per_rollout", at<&Stage::prompts_per_rollout>, "32", 1, 1e6, "", "Prompts sampled together"},
