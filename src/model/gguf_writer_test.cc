@@ -222,6 +222,17 @@ TEST_F(GgufWriter, AFolderCannotHoldOtherDivisors) {
   EXPECT_FALSE(std::filesystem::exists(path_ + ".folder"));
 }
 
+TEST_F(GgufWriter, ACopyHasTheDivisorsToo) {
+  const std::vector<float> divisors = {1, 1, 1, 2, 1, 3, 8, 8};
+  ASSERT_TRUE(save_gguf(made(small("llama")), path_, DType::kF32, {}, divisors).ok());
+  const Result<Model> model = Model::load(path_, Model::Use::kTraining);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const Result<Model> copy = model->copy();
+  ASSERT_TRUE(copy.ok()) << copy.status().message();
+  EXPECT_EQ(logits(*copy), logits(*model));
+  EXPECT_NE(logits(*copy), logits(made(small("llama"))));
+}
+
 TEST_F(GgufWriter, MetadataOfTheCallerStays) {
   const Model model = made(small("qwen2"));
   GgufMetadata metadata;

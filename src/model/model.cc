@@ -250,6 +250,13 @@ void Model::detach_gradients() {
   ModelBuilder::bind(*this);
 }
 
+Result<Model> Model::copy() const {
+  ASSIGN_OR_RETURN(Model out, create(*config_, 0));
+  RETURN_IF_ERROR(ModelBuilder::set_rope(out, rope_divisors_));
+  out.copy_weights(*this);
+  return out;
+}
+
 void Model::copy_weights(const Model& other) {
   PONDER_CHECK(buffer_size_ == other.buffer_size_ &&
                parameters_.size() == other.parameters_.size());

@@ -192,7 +192,10 @@ class Model {
   void attach_gradients();
   void detach_gradients();
 
-  // Copies the values of another model of the same shape (reference policies).
+  // Another model that computes the same (reference policies), without gradients. REQUIRES:
+  // Use::kTraining. kExhausted: no memory for the weights.
+  Result<Model> copy() const;
+  // Copies the values of another model of the same shape.
   void copy_weights(const Model& other);
 
   // SHA-256 of every parameter's bytes in file order (row-major, its own type; FP8 and GPTQ as the

@@ -384,12 +384,11 @@ std::vector<std::vector<size_t>> minibatches(const Trainer& t, const Stage& s, s
 Status refresh_reference(Trainer& t, const Stage& s) {
   if (s.beta == 0) return {};
   if (t.reference == nullptr) {
-    ASSIGN_OR_RETURN(Model copy, Model::create(t.model.config(), 0));
+    ASSIGN_OR_RETURN(Model copy, t.model.copy());
     t.reference = std::make_unique<Model>(std::move(copy));
-  } else if (s.reference_refresh == 0 || t.progress.stage_step % s.reference_refresh != 0) {
-    return {};
+  } else if (s.reference_refresh > 0 && t.progress.stage_step % s.reference_refresh == 0) {
+    t.reference->copy_weights(t.model);
   }
-  t.reference->copy_weights(t.model);
   return {};
 }
 

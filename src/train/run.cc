@@ -105,7 +105,7 @@ Status read_standing(Run& run, Held& held, const std::string& path) {
   RETURN_IF_ERROR(held.trainer->begin_stage());
   if (stage < stages.size() && stages[stage].kind == StageKind::kGrpo && stages[stage].beta > 0 &&
       p.stage_step > 0) {
-    ASSIGN_OR_RETURN(Model copy, Model::create(held.model->config(), 0));
+    ASSIGN_OR_RETURN(Model copy, held.model->copy());
     held.trainer->reference = std::make_unique<Model>(std::move(copy));
   }
   ASSIGN_OR_RETURN(run.progress, read_checkpoint(path, run.recipe_hash, held.trainer->arrays()));
