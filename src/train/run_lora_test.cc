@@ -17,20 +17,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kNarrow = R"(
+const std::string kNarrow = R"(
 name = "narrow"
 seed = 5
-threads = 1
-[model]
-hidden_size = 32
-intermediate_size = 48
-num_hidden_layers = 2
-num_attention_heads = 2
-max_position_embeddings = 64
-[task]
-modulo = 11
-ops_min = 2
-ops_max = 2
+)" + kSmallModel + kSmallTask +
+                            R"(
 [corpus]
 direct = 0.8
 skip2 = 0.0

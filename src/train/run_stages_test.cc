@@ -18,26 +18,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kStory = R"(
+const std::string kStory = R"(
 name = "story"
 seed = 5
-threads = 1
-[model]
-hidden_size = 32
-intermediate_size = 48
-num_hidden_layers = 2
-num_attention_heads = 2
-max_position_embeddings = 64
+)" + kSmallModel + R"(
 [models.student]
 hidden_size = 16
 intermediate_size = 24
 num_hidden_layers = 1
 num_attention_heads = 2
 max_position_embeddings = 48
-[task]
-modulo = 11
-ops_min = 2
-ops_max = 2
+)" + kSmallTask + R"(
 [corpus]
 drill_phase = 0.2
 direct = 0.8

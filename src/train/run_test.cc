@@ -70,20 +70,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kTiny = R"(
+const std::string kTiny = R"(
 name = "tiny"
 seed = 3
-threads = 1
-[model]
-hidden_size = 32
-intermediate_size = 48
-num_hidden_layers = 2
-num_attention_heads = 2
-max_position_embeddings = 64
-[task]
-modulo = 11
-ops_min = 2
-ops_max = 2
+)" + kSmallModel + kSmallTask +
+                          R"(
 [corpus]
 drill_phase = 0.2
 direct = 0.8

@@ -10,6 +10,22 @@
 
 namespace ponder {
 
+// Parts of recipes, in this order behind the name and seed: a model that trains in moments, and the task
+// that it can learn.
+inline const std::string kSmallModel = R"(threads = 1
+[model]
+hidden_size = 32
+intermediate_size = 48
+num_hidden_layers = 2
+num_attention_heads = 2
+max_position_embeddings = 64
+)";
+inline const std::string kSmallTask = R"([task]
+modulo = 11
+ops_min = 2
+ops_max = 2
+)";
+
 Recipe test_recipe(const std::string& text, std::vector<std::string> overrides = {});
 
 Result<RunSummary> test_run(const Recipe& recipe, const std::string& out, bool resume = false,
