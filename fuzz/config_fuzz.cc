@@ -20,6 +20,10 @@ constexpr std::string_view kSeeds[] = {
 "attention_factor":1.1},"layer_types":["full_attention"],"eos_token_id":1})",
 };
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view text) {
   const auto config = config_from_json(text);
   if (!config.ok()) return check_message(config.status());
@@ -31,14 +35,4 @@ void run(std::string_view text) {
   check_message(config_to_gguf(*config, metadata));
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

@@ -13,8 +13,10 @@ void put(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
+}  // namespace
+
 // A ggjt file of version 1 with one tensor of old blocks.
-void write_seed(const std::string& folder) {
+void plant(const std::string& folder) {
   std::string out;
   for (const uint32_t n : {0x67676a74u, 1u, 4u, 32u, 32u, 1u, 1u, 32u, 2u}) put(out, n);
   for (const char piece : {'x', 'y', 'z', ' '}) {
@@ -30,7 +32,8 @@ void write_seed(const std::string& folder) {
   std::ofstream(folder + "/seed", std::ios::binary) << out;
 }
 
-void run(std::span<const std::byte> bytes) {
+void run(std::string_view input) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(input));
   const auto file = LegacyFile::parse(bytes);
   if (!file.ok()) return check_message(file.status());
   for (const StoredTensor& tensor : file->tensors().all()) {
@@ -42,16 +45,4 @@ void run(std::span<const std::byte> bytes) {
   PONDER_CHECK(metadata.strings("tokenizer.ggml.tokens").ok());
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) ponder::write_seed(folder);
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run(std::as_bytes(std::span(data, size)));
-  return 0;
-}

@@ -7,10 +7,9 @@
 #include "model/tensor_names.h"
 
 namespace ponder {
-namespace {
 
 // A whole model of one layer, small enough to mutate well.
-void write_seed(const std::string& folder) {
+void plant(const std::string& folder) {
   Config config = Config::of("qwen2");
   config.vocab_size = 4;
   config.hidden_size = config.intermediate_size = config.head_dim = 2;
@@ -30,7 +29,8 @@ void write_seed(const std::string& folder) {
   PONDER_CHECK(write_gguf(folder + "/seed", metadata, tensors).ok());
 }
 
-void run(std::span<const std::byte> bytes) {
+void run(std::string_view input) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(input));
   const auto file = GgufFile::parse(bytes);
   if (!file.ok()) return check_message(file.status());
   for (const StoredTensor& tensor : file->tensors().all()) {
@@ -50,16 +50,4 @@ void run(std::span<const std::byte> bytes) {
   check_message(check_tensors(*config, file->tensors(), Naming::kGguf));
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) ponder::write_seed(folder);
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run(std::as_bytes(std::span(data, size)));
-  return 0;
-}

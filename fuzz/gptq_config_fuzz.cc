@@ -9,9 +9,8 @@
 #include "io/gptq.h"
 
 namespace ponder {
-namespace {
 
-void write_seed(const std::string& folder) {
+void plant(const std::string& folder) {
   std::ofstream(folder + "/gptq")
       << R"({"bits": 4, "group_size": 32, "desc_act": true, "sym": false, "quant_method": "gptq", )"
       << R"("checkpoint_format": "gptq_v2", "is_marlin_format": false, "dynamic": {}})";
@@ -19,13 +18,12 @@ void write_seed(const std::string& folder) {
       << R"({"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]})";
 }
 
-void run(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+void run(std::string_view text) {
   const auto quantization = quantization_from_json(text);
   if (!quantization.ok()) return check_message(quantization.status());
   if (quantization->method != QuantMethod::kGptq) return;
   std::vector<std::byte> data(4096);
-  if (!bytes.empty()) std::memcpy(data.data(), bytes.data(), std::min(bytes.size(), data.size()));
+  if (!text.empty()) std::memcpy(data.data(), text.data(), std::min(text.size(), data.size()));
   const int64_t bits = quantization->bits, groups = quantization->group_size == 32 ? 2 : 1;
   const auto part = [&](int64_t count) {
     return std::span<const std::byte>(data).subspan(0, static_cast<size_t>(count));
@@ -45,16 +43,4 @@ void run(std::span<const std::byte> bytes) {
   matrix->dequantize(0, matrix->rows, values.data());
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) ponder::write_seed(folder);
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run(std::as_bytes(std::span(data, size)));
-  return 0;
-}

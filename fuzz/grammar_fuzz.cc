@@ -30,6 +30,10 @@ Result<std::shared_ptr<const Grammar>> compile(char kind, std::string_view text)
   return compile_choices(choices);
 }
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view input) {
   const size_t line = input.find('\n');
   if (line == 0 || line == std::string_view::npos || input.size() > 4096) return;
@@ -39,14 +43,4 @@ void run(std::string_view input) {
   PONDER_CHECK(answer.empty() || grammar_matches(**grammar, answer), answer);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

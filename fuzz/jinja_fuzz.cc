@@ -34,6 +34,10 @@ constexpr std::string_view kSeeds[] = {
     "{{ messages|groupby('role')|batch(2, 'x')|list }}{{ [3, 1]|sort(reverse=true)|unique|sum }}",
 };
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view input) {
   const size_t cut = std::min(input.find('\0'), input.size());
   const Result<jinja::Template> made =
@@ -56,14 +60,4 @@ void run(std::string_view input) {
   PONDER_CHECK(again.ok() && *again == *text, "a second rendering differs");
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}

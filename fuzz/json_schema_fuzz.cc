@@ -24,6 +24,10 @@ constexpr std::string_view kSeeds[] = {
 "patternProperties":{"^x":true},"uniqueItems":false})",
 };
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view input) {
   const size_t line = input.find('\n');
   if (line == std::string_view::npos || input.size() > 4096) return;
@@ -33,14 +37,4 @@ void run(std::string_view input) {
   PONDER_CHECK(answer.empty() || nlohmann::json::accept(answer), answer);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

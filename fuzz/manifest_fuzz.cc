@@ -44,6 +44,10 @@ void check_manifest(std::string_view text) {
   PONDER_CHECK(again->to_json() == manifest->to_json());
 }
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view text) {
   check_name(text);
   check_manifest(text);
@@ -51,14 +55,4 @@ void run(std::string_view text) {
   if (parse_content_range(text, first, last, total)) PONDER_CHECK(first >= 0 && first <= last);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

@@ -17,6 +17,10 @@ constexpr std::string_view kSeeds[] = {
     "\"\"\"ha\"\"\"\r\nRENDERER r\nPARSER p\nREQUIRES 0.1\nPARAMETER use_mmap true\n",
 };
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view text) {
   const auto file = Modelfile::parse(text);
   if (!file.ok()) return check_message(file.status());
@@ -29,14 +33,4 @@ void run(std::string_view text) {
   PONDER_CHECK(*again == *file, *written);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

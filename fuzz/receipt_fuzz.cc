@@ -64,6 +64,14 @@ void check_entry(std::string_view text) {
   PONDER_CHECK(journal_text(*again) == journal_text(*entry));
 }
 
+}  // namespace
+
+void plant(const std::string& folder) {
+  const std::string seeds[] = {receipt_json(sample(), true), receipt_json(sample(), false),
+                               journal_text(sample_entry()), "0123456789abcdef01234567-12"};
+  plant_seeds(folder, seeds);
+}
+
 void run(std::string_view text) {
   check_receipt(text);
   check_entry(text);
@@ -73,17 +81,4 @@ void run(std::string_view text) {
   if (parse_event_id(text, answer, event)) PONDER_CHECK(is_answer_id(answer) && event >= 0);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string seeds[] = {
-      ponder::receipt_json(ponder::sample(), true), ponder::receipt_json(ponder::sample(), false),
-      ponder::journal_text(ponder::sample_entry()), "0123456789abcdef01234567-12"};
-  return ponder::plant_seeds(*argc, *argv, seeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

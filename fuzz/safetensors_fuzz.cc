@@ -5,9 +5,8 @@
 #include "io/safetensors.h"
 
 namespace ponder {
-namespace {
 
-void write_seed(const std::string& folder) {
+void plant(const std::string& folder) {
   const std::vector<std::byte> data(64);
   const std::span<const std::byte> bytes(data);
   const StoredTensor tensors[] = {
@@ -17,7 +16,8 @@ void write_seed(const std::string& folder) {
   PONDER_CHECK(write_safetensors(folder + "/seed", tensors).ok());
 }
 
-void run(std::span<const std::byte> bytes) {
+void run(std::string_view input) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(input));
   const auto file = SafetensorsFile::parse(bytes);
   if (!file.ok()) return check_message(file.status());
   size_t total = 0;
@@ -35,16 +35,4 @@ void run(std::span<const std::byte> bytes) {
   PONDER_CHECK(total <= bytes.size());
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) ponder::write_seed(folder);
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run(std::as_bytes(std::span(data, size)));
-  return 0;
-}

@@ -14,9 +14,9 @@
 namespace ponder {
 namespace {
 
-constexpr char kSeed[] =
+constexpr std::string_view kSeeds[] = {
     R"({"metadata": {"total_size": 32}, "weight_map": {)"
-    R"("a.weight": "model-1.safetensors", "b.weight": "model-2.safetensors"}})";
+    R"("a.weight": "model-1.safetensors", "b.weight": "model-2.safetensors"}})"};
 
 // A folder with the shards, made once and removed at the end.
 class Folder {
@@ -42,6 +42,10 @@ class Folder {
   std::string path_;
 };
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view text) {
   static const Folder folder;
   std::ofstream(folder.path() + "/model.safetensors.index.json", std::ios::binary) << text;
@@ -50,16 +54,4 @@ void run(std::string_view text) {
   PONDER_CHECK(file->tensors().all().size() <= 2);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) std::ofstream(folder + "/seed") << ponder::kSeed;
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

@@ -59,6 +59,25 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+constexpr std::string_view kSeeds[] = {
+    "POST /v1/chat/completions\nhost:localhost\n"
+    R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}],"temperature":0.5,"stop":["a"],"logit_bias":{"1":2},"response_format":{"type":"json_schema","json_schema":{"schema":{}}},"tools":[{"type":"function","function":{"name":"f"}}],"reasoning_effort":"low","stream":true,"stream_options":{"include_usage":true}})",
+    "POST "
+    "/v1/"
+    "completions\n\n{\"prompt\":[[1,2],\"a\"],\"echo\":true,\"suffix\":\"b\",\"n\":2,\"logprobs\":"
+    "3}",
+    "POST /v1/responses\n\n"
+    R"({"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"reasoning","summary":[{"text":"b"}]},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"instructions":"i","text":{"format":{"type":"json_schema","schema":{}}},"tools":[{"type":"function","name":"f"}]})",
+    "POST /v1/embeddings\n\n{\"input\":[\"a\",[1,2]],\"encoding_format\":\"base64\"}",
+    "POST /beta/chat/completions\nauthorization:Bearer x\torigin:http://localhost\n"
+    R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","prefix":true}],"thinking":{"type":"enabled","budget_tokens":5}})",
+    "GET /v1/models/a%2fb\n\n",
+};
+
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view text) {
   static NoModels models;
   static EngineLoop loop(1);
@@ -92,39 +111,4 @@ void run(std::string_view text) {
   PONDER_CHECK(!message.empty() && reply.status != 500, message);
 }
 
-constexpr std::pair<const char*, const char*> kSeeds[] = {
-    {"chat",
-     "POST /v1/chat/completions\nhost:localhost\n"
-     R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}],"temperature":0.5,"stop":["a"],"logit_bias":{"1":2},"response_format":{"type":"json_schema","json_schema":{"schema":{}}},"tools":[{"type":"function","function":{"name":"f"}}],"reasoning_effort":"low","stream":true,"stream_options":{"include_usage":true}})"},
-    {"completion",
-     "POST "
-     "/v1/"
-     "completions\n\n{\"prompt\":[[1,2],\"a\"],\"echo\":true,\"suffix\":\"b\",\"n\":2,\"logprobs\":"
-     "3}"},
-    {"responses",
-     "POST /v1/responses\n\n"
-     R"({"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"reasoning","summary":[{"text":"b"}]},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"instructions":"i","text":{"format":{"type":"json_schema","schema":{}}},"tools":[{"type":"function","name":"f"}]})"},
-    {"embeddings",
-     "POST /v1/embeddings\n\n{\"input\":[\"a\",[1,2]],\"encoding_format\":\"base64\"}"},
-    {"beta",
-     "POST /beta/chat/completions\nauthorization:Bearer x\torigin:http://localhost\n"
-     R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","prefix":true}],"thinking":{"type":"enabled","budget_tokens":5}})"},
-    {"get", "GET /v1/models/a%2fb\n\n"},
-};
-
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (folder.empty()) return 0;
-  for (const auto& [name, text] : ponder::kSeeds) {
-    PONDER_CHECK(ponder::write_file_atomic(folder + "/" + name, text).ok());
-  }
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

@@ -15,8 +15,27 @@ namespace {
 
 constexpr char kBetween = '\xFF';
 
+void use(const Tokenizer& tokenizer, std::string_view text) {
+  for (const bool special : {true, false}) {
+    const auto ids = tokenizer.encode(text, {.add_special = special, .parse_special = special});
+    const std::string decoded = tokenizer.decode(ids, special);
+    PONDER_CHECK(is_utf8(decoded));
+    StreamDecoder stream(tokenizer, special);
+    std::string streamed;
+    for (const int32_t id : ids) {
+      PONDER_CHECK(id >= 0 && id < tokenizer.vocab_size());
+      const std::string part = stream.push(id);
+      PONDER_CHECK(is_utf8(part));
+      streamed += part;
+    }
+    PONDER_CHECK(streamed + stream.finish() == decoded);
+  }
+}
+
+}  // namespace
+
 // Small files with each kind of model and most kinds of step.
-void write_seeds(const std::string& folder) {
+void plant(const std::string& folder) {
   constexpr const char* kFiles[] = {
       R"({"added_tokens":[{"id":5,"content":"<s>","special":true},{"id":6,"content":"W","lstrip":true,)"
       R"("rstrip":true,"single_word":true,"normalized":true}],"normalizer":{"type":"NFC"},)"
@@ -47,23 +66,6 @@ void write_seeds(const std::string& folder) {
         << file << kBetween << "ab 12 <s> W \xC3\xA9!a";
   }
   std::ofstream(folder + "/pieces") << '\1' << "u\n1\n2\na\n b\n ab\n" << kBetween << "ab b";
-}
-
-void use(const Tokenizer& tokenizer, std::string_view text) {
-  for (const bool special : {true, false}) {
-    const auto ids = tokenizer.encode(text, {.add_special = special, .parse_special = special});
-    const std::string decoded = tokenizer.decode(ids, special);
-    PONDER_CHECK(is_utf8(decoded));
-    StreamDecoder stream(tokenizer, special);
-    std::string streamed;
-    for (const int32_t id : ids) {
-      PONDER_CHECK(id >= 0 && id < tokenizer.vocab_size());
-      const std::string part = stream.push(id);
-      PONDER_CHECK(is_utf8(part));
-      streamed += part;
-    }
-    PONDER_CHECK(streamed + stream.finish() == decoded);
-  }
 }
 
 void run(std::string_view bytes) {
@@ -97,16 +99,4 @@ void run(std::string_view bytes) {
   use(*tokenizer, text);
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const std::string folder = ponder::empty_corpus(*argc, *argv);
-  if (!folder.empty()) ponder::write_seeds(folder);
-  return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

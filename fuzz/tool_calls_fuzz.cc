@@ -49,6 +49,10 @@ void read(std::string_view choices, std::string_view text, bool bare, bool cut) 
   }
 }
 
+}  // namespace
+
+void plant(const std::string& folder) { plant_seeds(folder, kSeeds); }
+
 void run(std::string_view input) {
   const std::string_view choices = take_line(input), schema = take_line(input);
   if (choices.empty() || input.size() > 4096 || schema.size() > 4096) return;
@@ -68,14 +72,4 @@ void run(std::string_view input) {
   }
 }
 
-}  // namespace
 }  // namespace ponder
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  return ponder::plant_seeds(*argc, *argv, ponder::kSeeds);
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  ponder::run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}

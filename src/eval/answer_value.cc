@@ -157,7 +157,7 @@ Value Reader::quantity(Tokens tokens) {
   }
   Tree tree = parse_formula(tokens);
   if (tree.root < 0) return {};
-  FormulaReader reader(tree, tokens, options_, work_);
+  FormulaReader reader(tree, tokens, work_);
   Value v = reader.read(tree.root, 1);
   const bool two_signs =
       has_op(tree, tree.root, Op::kPlusMinus) || has_op(tree, tree.root, Op::kMinusPlus);

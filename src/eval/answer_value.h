@@ -76,8 +76,8 @@ Value read_phrase(std::string_view text, Work& work);
 // The value of a formula. `sign` is the reading of its ± signs.
 class FormulaReader {
  public:
-  FormulaReader(Tree& tree, std::span<const Token> tokens, const ReadOptions& options, Work& work)
-      : tree_(tree), tokens_(tokens), options_(options), work_(work) {}
+  FormulaReader(Tree& tree, std::span<const Token> tokens, Work& work)
+      : tree_(tree), tokens_(tokens), work_(work) {}
 
   Value read(int node, int sign);
   bool failed() const { return failed_; }  // the budget was spent: what was read has no keys
@@ -99,7 +99,6 @@ class FormulaReader {
 
   Tree& tree_;
   std::span<const Token> tokens_;
-  const ReadOptions& options_;
   Work& work_;
   bool failed_ = false;
 };
