@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 
@@ -47,10 +48,23 @@ int64_t workspace_bytes(const Config& config, int64_t users, int64_t chunk) {
 
 int64_t machine_memory() {
   int64_t bytes = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
-  for (const char* path :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    int64_t limit = 0;
-    if (std::ifstream(path) >> limit && limit > 0) bytes = std::min(bytes, limit);
+  // The limits of this process's control group and of those around it. A line is "0::/a/b" for all of
+  // version 2, "4:memory:/a/b" for the memory of version 1.
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const size_t path = line.find(":/");
+    if (path == std::string::npos) continue;
+    const bool unified = line.starts_with("0::");
+    if (!unified && line.substr(0, path).find(":memory") == std::string::npos) continue;
+    const std::string root = unified ? "/sys/fs/cgroup/" : "/sys/fs/cgroup/memory/";
+    const char* file = unified ? "/memory.max" : "/memory.limit_in_bytes";
+    for (std::filesystem::path group = line.substr(path + 2);; group = group.parent_path()) {
+      int64_t limit = 0;  // stays 0 where the file says "max"
+      if (std::ifstream(root + group.string() + file) >> limit && limit > 0) {
+        bytes = std::min(bytes, limit);
+      }
+      if (group.empty()) break;
+    }
   }
   return bytes;
 }
