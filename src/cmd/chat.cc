@@ -83,6 +83,8 @@ Result<Reply> Chat::ask(const std::string& text,
   request.sampling.max_new_tokens =
       static_cast<int32_t>(wanted > 0 ? std::min(wanted, room) : room);
   reply.seed = request.sampling.seed;
+  request.thinking = thinking_of(format_, asked.thinking);
+  request.thinking.budget = settings.thinking_budget;
   request.stream = true;
   ASSIGN_OR_RETURN(const RequestId id, engine_->submit(std::move(request)));
   ++asked_;

@@ -13,6 +13,7 @@
 #include "core/status.h"
 #include "core/thread_pool.h"
 #include "engine/engine.h"
+#include "engine/thinking.h"
 #include "model/model.h"
 #include "text/chat_format.h"
 #include "text/reasoning.h"
@@ -27,8 +28,9 @@ struct ChatSettings {
   }
   SamplingParams sampling;  // max_new_tokens 0: to the end of the context
   std::vector<std::string> stops;
-  std::string system;         // empty: none
-  std::optional<bool> think;  // none: what the template does by itself
+  std::string system;            // empty: none
+  std::optional<bool> think;     // none: what the template does by itself
+  int64_t thinking_budget = -1;  // most tokens of thinking; -1: any number
 };
 
 struct Reply {
@@ -60,6 +62,8 @@ class Chat {
   int64_t context() const { return context_; }
   bool symbols() const { return format_.symbols(); }
   bool can_think() const { return format_.can_think(); }
+  // One token ends the thinking, so that a budget can.
+  bool can_limit_thinking() const { return thinking_of(format_, false).close_id >= 0; }
 
  private:
   Chat(std::string path, Model model, ChatFormat format, int threads);

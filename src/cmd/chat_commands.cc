@@ -45,6 +45,7 @@ constexpr const char* kSetHelp = R"(Settings:
                               repeat_penalty, presence_penalty, frequency_penalty, stop
   /set system TEXT            a system prompt (R1 works best without one)
   /set think, /set nothink    let it think, or answer at once
+  /set budget N               think for at most N tokens; without N: for as long as it likes
   /set verbose, /set quiet    rates after each answer, or not
   /set wordwrap, nowordwrap   wrap at the right edge, or leave that to the terminal
   /set history, nohistory     keep what was typed for the next time, or not
@@ -154,7 +155,9 @@ std::string info_text(const Chat& chat) {
                       : !chat.settings.think ? "as the chat template begins it"
                       : *chat.settings.think ? "on"
                                              : "off";
-  out += fmt::format("  thinking         {}; earlier thinking is not sent again\n", think);
+  const int64_t budget = chat.settings.thinking_budget;
+  const std::string limit = budget < 0 ? "" : fmt::format(", at most {} tokens", budget);
+  out += fmt::format("  thinking         {}{}; earlier thinking is not sent again\n", think, limit);
   out += fmt::format(
       "  sampling         temperature {}, top-p {} (what R1's authors recommend: 0.6, 0.95, no "
       "system prompt)\n",
@@ -219,6 +222,7 @@ Status save(const Chat& chat, const std::string& name) {
                                 {"frequency_penalty", s.frequency_penalty},
                                 {"seed", s.seed},
                                 {"num_predict", s.max_new_tokens},
+                                {"thinking_budget", chat.settings.thinking_budget},
                                 {"stop", chat.settings.stops},
                                 {"messages", messages}};
   if (chat.settings.think) out["think"] = *chat.settings.think;
@@ -247,6 +251,7 @@ Result<std::unique_ptr<Chat>> open_saved(const std::string& path, const ReplOpti
     s.sampling.frequency_penalty = in.value("frequency_penalty", s.sampling.frequency_penalty);
     s.sampling.seed = in.value("seed", s.sampling.seed);
     s.sampling.max_new_tokens = in.value("num_predict", s.sampling.max_new_tokens);
+    s.thinking_budget = in.value("thinking_budget", s.thinking_budget);
     s.stops = in.value("stop", s.stops);
     if (in.contains("think")) s.think = in.at("think").get<bool>();
     for (const auto& m : in.at("messages")) {
@@ -295,6 +300,13 @@ Status set(std::unique_ptr<Chat>& chat, ReplOptions& options, std::istringstream
   } else if (what == "think" || what == "nothink") {
     if (!chat->can_think()) return invalid("this model has no marks for thinking");
     chat->settings.think = what == "think";
+  } else if (what == "budget") {
+    if (!chat->can_limit_thinking()) return invalid("no token of this model ends its thinking");
+    int64_t budget = -1;
+    if (const std::string text = rest_of(words); !text.empty()) {
+      RETURN_IF_ERROR(read_number("budget", text, 0, 1e9, budget));
+    }
+    chat->settings.thinking_budget = budget;
   } else if (what == "verbose" || what == "quiet") {
     options.verbose = what == "verbose";
   } else if (what == "wordwrap" || what == "nowordwrap") {

@@ -121,13 +121,13 @@ Status write_json(const std::string& path, const nlohmann::json& value) {
 
 Verb add_eval(CLI::App& app) {
   auto o = std::make_shared<EvalOptions>();
-  o->model = shipped_model();
   std::string names;
   for (const Benchmark& b : benchmarks()) names += std::string(b.name) + ", ";
   for (const Task& t : tasks()) names += std::string(t.name) + ", ";
   app.add_option("bench", o->bench, names + "or perplexity");
   app.add_option("--model", o->model,
-                 "GGUF file or Hugging Face folder (default: the shipped model)");
+                 "GGUF file or Hugging Face folder (default: the shipped reasoner, and for chain "
+                 "problems the shipped model that knows those)");
   app.add_option("--data", o->data, "the benchmark's file; perplexity: the text");
   app.add_option("--data-dir", o->data_dir,
                  "the folder of the benchmarks' files (default: PONDER_EVAL_DATA)");
@@ -148,7 +148,12 @@ Verb add_eval(CLI::App& app) {
       "          ponder eval math500 --model M --data-dir DATA --out results/m\n"
       "          ponder eval --compare before.json after.json\n"
       "          ponder eval gsm8k --data gsm8k_test.jsonl --decontaminate train.jsonl");
-  return [o] { return eval(*o); };
+  return [o] {
+    if (o->model.empty()) {
+      o->model = o->bench.starts_with("chain") ? shipped_chain_model() : shipped_model();
+    }
+    return eval(*o);
+  };
 }
 
 }  // namespace ponder

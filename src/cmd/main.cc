@@ -112,7 +112,8 @@ int run_main(int argc, char** argv) {
 
 }  // namespace
 
-std::string shipped_model() { return std::string(PONDER_MODELS_DIR) + "/zero.gguf"; }
+std::string shipped_model() { return std::string(PONDER_MODELS_DIR) + "/reasoner.gguf"; }
+std::string shipped_chain_model() { return std::string(PONDER_MODELS_DIR) + "/zero.gguf"; }
 
 bool output_is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 bool input_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }

@@ -20,12 +20,14 @@ struct Options {
 };
 
 // The model that the receipt names may have been served under another name than its file's: then it is
-// the shipped one, or has to be said. Whether it is the right one its digest tells.
+// a shipped one, or has to be said. Whether it is the right one its digest tells.
 Result<LoadedModel> model_of(const Receipt& receipt, const std::string& given) {
   if (!given.empty()) return load_model(given);
   if (resolve_model(receipt.model).ok()) return load_model(receipt.model);
-  Result<LoadedModel> shipped = load_model(shipped_model());
-  if (shipped.ok() && shipped->model.weights_hash() == receipt.digest) return shipped;
+  for (const std::string& path : {shipped_model(), shipped_chain_model()}) {
+    Result<LoadedModel> shipped = load_model(path);
+    if (shipped.ok() && shipped->model.weights_hash() == receipt.digest) return shipped;
+  }
   return not_found("the receipt is of a model called " + receipt.model +
                    ", which is neither in the store nor a file here; say which one with --model");
 }

@@ -20,13 +20,17 @@
 namespace ponder {
 namespace {
 
-constexpr const char* kFirstQuestion = "37+8*3-5*7=?";
+constexpr const char* kFirstQuestion =
+    "Tom has 23 apples. He gives 5 to Lucy and then buys 4 bags with 6 apples each. How many "
+    "apples "
+    "does he have now?";
 
 struct Options {
   std::string model, model_flag, system;
   std::vector<std::string> words;
   bool seed_given = false, json = false, think = false, no_think = false, hide_thinking = false;
   bool no_wrap = false, verbose = false;
+  int64_t thinking_budget = -1;
   SamplingParams sampling = ChatSettings().sampling;
   int64_t context = 0;
   int threads = 0;
@@ -90,15 +94,18 @@ Status answer_once(Chat& chat, std::string prompt, bool shipped, const Options& 
 
 Status greet_with_example(Chat& chat, const ReplOptions& shown) {
   fmt::print(
-      "A model of {:.1f} million parameters that taught itself to think before it answers, by "
-      "reinforcement\n"
-      "learning alone. It knows one thing: sums evaluated from left to right, modulo 97.\n\n>>> "
-      "{}\n",
+      "A model of {:.1f} million parameters, trained from nothing by this program. It thinks aloud "
+      "about small\n"
+      "problems in English and Chinese.\n"
+      "一个从零训练的小型推理模型，可以用中文或英文提问。\n\n>>> {}\n",
       static_cast<double>(chat.model().parameter_count()) / 1e6, kFirstQuestion);
   RETURN_IF_ERROR(ask_and_show(chat, kFirstQuestion, shown));
   fmt::print(
-      "\nYour turn: 3 to 6 operations + - * with numbers from 2 to 9, such as 5*7-9+4=?  (/? for "
-      "help)\n");
+      "\nYour turn: arithmetic with whole numbers, short stories, comparisons, equations, puzzles, "
+      "such as\n"
+      "  94 - 3(x + 14) = 22，x等于多少？\n"
+      "  Lucy is older than Tom. Ben is older than Lucy. Who is oldest?\n"
+      "/set nothink lets it answer at once, /set budget 20 shortens its thinking; /? for help.\n");
   return {};
 }
 
@@ -123,6 +130,11 @@ Status run(Options o) {
   chat->settings = settings;
   chat->messages = stored.messages;
   if (o.think || o.no_think) chat->settings.think = !o.no_think;
+  chat->settings.thinking_budget = o.thinking_budget;
+  if (o.thinking_budget >= 0 && !chat->can_limit_thinking()) {
+    return invalid(o.model +
+                   ": --thinking-budget cannot be kept, no token of this model ends its thinking");
+  }
   RETURN_IF_ERROR(settings.sampling.validate(chat->model().config().vocab_size));
   ReplOptions shown;
   shown.context = o.context;
@@ -161,12 +173,15 @@ Verb add_run(CLI::App& app) {
   CLI::Option* think = app.add_flag("--think", o->think,
                                     "begin with thinking (default: what the chat template does)");
   app.add_flag("--no-think", o->no_think, "answer at once")->excludes(think);
+  app.add_option("--thinking-budget", o->thinking_budget,
+                 "most tokens of thinking; 0: none of its own")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
   app.add_flag("--hidethinking", o->hide_thinking, "think, but show the answer alone");
   app.add_flag("--nowordwrap", o->no_wrap, "do not wrap at the right edge of the terminal");
   app.add_flag("--verbose", o->verbose, "rates after each answer");
   app.add_flag("--json", o->json, "print one JSON object");
   app.footer(
-      "Examples: ponder run models/zero.gguf '5*7-9+4=?' --seed 1\n"
+      "Examples: ponder run models/reasoner.gguf 'What is 12+3*(4-1)?' --seed 1\n"
       "          ponder run DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf\n"
       "          cat notes.txt | ponder run MODEL 'Summarize this:'");
   return [o, seed] {

@@ -1,5 +1,6 @@
 // ponder serve [MODEL...]: the server.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "cmd/serve_flags.h"
 #include "cmd/serve_model.h"
 #include "cmd/verb.h"
+#include "core/sha256.h"
 #include "hub/resolve.h"
 #include "server/model_store.h"
 #include "server/ollama_fields.h"
@@ -152,6 +154,32 @@ Result<ServeSettings> settings_of(const Options& o) {
 // Programs written for DeepSeek's own service ask for these.
 const std::vector<std::string> kFirstAliases = {"deepseek-chat", "deepseek-reasoner"};
 
+// Names the files of a model outside the store as they are now: by path, sizes and times. Empty: they cannot be looked at.
+std::string key_of_files(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path whole = fs::canonical(path, error);
+  if (error) return {};
+  std::vector<fs::path> files = {whole};
+  const bool one_of_several = whole.filename().string().find("-of-") != std::string::npos;
+  if (one_of_several || fs::is_directory(whole, error)) {
+    files.clear();
+    const fs::path folder = one_of_several ? whole.parent_path() : whole;
+    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+      files.push_back(at->path());
+    }
+    std::sort(files.begin(), files.end());
+  }
+  std::string described = whole.string();
+  for (const fs::path& file : files) {
+    struct stat info {};
+    if (error || ::stat(file.c_str(), &info) != 0) return {};
+    described += fmt::format("\n{} {} {}.{:09}", file.filename().string(), info.st_size,
+                             info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  }
+  return sha256_hex(described);
+}
+
 // What was given on the command line: a path, or a name of the store with what is kept there.
 Result<ServeFiles> files_given(const std::string& text, const std::string& name) {
   std::error_code error;
@@ -162,6 +190,8 @@ Result<ServeFiles> files_given(const std::string& text, const std::string& name)
   }
   ServeFiles out{name, {}};
   ASSIGN_OR_RETURN(out.path, resolve_model(store, text));
+  const std::string key = key_of_files(out.path);
+  if (!key.empty()) out.hash_file = store.root() + "/.ponder/hashes/files-" + key;
   return out;
 }
 

@@ -56,8 +56,10 @@ Result<LoadedModel> load_model(const std::string& name, Model::Use use = Model::
 // A model that needs no text (score, bench): the weights alone.
 Result<Model> load_weights(const std::string& name);
 
-// The model that the repository ships.
+// The models that the repository ships (models/README.md): the bilingual reasoner, and the one of zero-laptop.toml, which
+// knows chain problems alone.
 std::string shipped_model();
+std::string shipped_chain_model();
 
 // Whether standard output (input) is a terminal.
 bool output_is_terminal();

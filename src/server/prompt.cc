@@ -6,16 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/json_schema.h"
+#include "engine/thinking.h"
 #include "engine/tool_grammar.h"
 #include "server/json.h"
 
 namespace ponder {
 namespace {
-
-// What an answer says when its thinking is cut short by a budget: a model goes on more sensibly after
-// a sentence than after a bare mark.
-constexpr const char* kClosingSentence =
-    "\n\nThat is enough thinking for now; I will answer with what I have found so far.\n";
 
 // The marks of fill-in-the-middle: the beginning, the hole, the end. The order of the parts is theirs.
 struct MiddleMarks {
@@ -249,28 +245,15 @@ Result<std::optional<ConstraintSpec>> constraint_of(const ServedModel& model,
   return out;
 }
 
-Thinking thinking_of(const ServedModel& model, const GenerateRequest& request,
-                     const BuiltPrompt& prompt, std::vector<std::string>& warnings) {
-  const Tokenizer& tokenizer = model.tokenizer();
-  Thinking out;
+Thinking limited_thinking(const ServedModel& model, const GenerateRequest& request,
+                          const BuiltPrompt& prompt, std::vector<std::string>& warnings) {
+  if (!prompt.chat) return {};
+  Thinking out = thinking_of(model.format(), prompt.thinking);
   const bool limited = request.thinking_budget || request.thinking_seconds;
-  if (!prompt.chat) return out;
-  out.close_id = tokenizer.id_of("</think>");
-  out.open_id = out.close_id >= 0 ? tokenizer.id_of("<think>") : -1;
-  out.open = prompt.thinking && out.close_id >= 0;
-  if (out.close_id < 0) {
-    if (limited) {
-      warnings.push_back(
-          "the budget of thinking has no effect: the model has no token that ends it");
-    }
+  if (out.close_id < 0 && limited) {
+    warnings.push_back("the budget of thinking has no effect: the model has no token that ends it");
     return out;
   }
-  const bool symbols = model.format().symbols();
-  if (!symbols) {
-    out.before_constraint = tokenizer.encode("\n\n", {.add_special = false});
-    out.closing = tokenizer.encode(kClosingSentence, {.add_special = false});
-  }
-  out.closing.push_back(out.close_id);
   if (request.thinking_budget) out.budget = *request.thinking_budget;
   if (request.thinking_seconds) out.seconds = *request.thinking_seconds;
   return out;
@@ -331,8 +314,13 @@ Result<Request> engine_request(const ServedModel& model, const GenerateRequest& 
   }
   const int64_t wanted = request.max_tokens.value_or(out.sampling.max_new_tokens);
   out.sampling.max_new_tokens = static_cast<int32_t>(wanted > 0 ? std::min(wanted, room) : room);
+  if (out.sampling.min_new_tokens > out.sampling.max_new_tokens) {
+    return invalid(
+        fmt::format("min_tokens ({}) must not exceed max_tokens and the room in the context ({})",
+                    out.sampling.min_new_tokens, out.sampling.max_new_tokens));
+  }
   out.top_logprobs = request.logprobs ? request.top_logprobs : 0;
-  out.thinking = thinking_of(model, request, prompt, warnings);
+  out.thinking = limited_thinking(model, request, prompt, warnings);
   out.loop = request.loop;
   if (request.tool_choice.mode == ToolChoice::Mode::kNone) {
     for (const std::string_view mark : kCallMarks) {

@@ -176,7 +176,7 @@ def equal_to_openai(server, whole):
 
 
 def keys():
-    with Server("--api-key", "secret-key-1", "--no-log") as server:
+    with Server(SHIPPED, "--api-key", "secret-key-1", "--no-log") as server:
         wrong = anthropic.Anthropic(base_url=server.url, api_key="wrong-key-1", max_retries=0)
         error = refused(anthropic.AuthenticationError, lambda: wrong.messages.create(**ASKED))
         assert error.body["error"]["type"] == "authentication_error"

@@ -166,6 +166,31 @@ class CliTest(unittest.TestCase):
         still = json.loads(good(*ask, "--no-think"))
         self.assertEqual((still["reasoning"], still["usage"]["reasoning_tokens"]), ("", 0))
 
+    def test_run_keeps_to_its_thinking_budget(self):
+        ask = ("run", harness.SOURCE / "models" / "zero.gguf", "37+8*3-5*7=?", "--json", "--temperature", 0)
+        free = json.loads(good(*ask))
+        self.assertGreater(free["usage"]["reasoning_tokens"], 7)
+        for budget in (0, 1, 7):
+            answer = json.loads(good(*ask, "--thinking-budget", budget))
+            self.assertEqual(answer["usage"]["reasoning_tokens"], budget)
+            self.assertTrue(free["reasoning"].startswith(answer["reasoning"]))
+            self.assertNotEqual(answer["content"], "")
+        enough = json.loads(good(*ask, "--thinking-budget", 1000))
+        self.assertEqual((enough["reasoning"], enough["content"]), (free["reasoning"], free["content"]))
+        refused = call(*ask, "--thinking-budget", -1)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn(b"--thinking-budget", refused.stderr)
+
+    def test_the_shipped_model_in_both_languages(self):
+        for question, answer in (("What is 12+3*(4-1)?", "\\boxed{21}"), ("94 - 3(x + 14) = 22，x等于多少？", "\\boxed{10}")):
+            ask = ("run", harness.SOURCE / "models" / "reasoner.gguf", question, "--json", "--temperature", 0)
+            free = json.loads(good(*ask))
+            self.assertIn(answer, free["content"])
+            self.assertGreater(free["usage"]["reasoning_tokens"], 20)
+            for short in (("--thinking-budget", 8), ("--no-think",)):  # a guess, but an answer of the right form
+                content = json.loads(good(*ask, *short))["content"]
+                self.assertRegex(content, r"\\boxed\{-?\d+\}")
+
     def test_run_keeps_to_its_context(self):
         for context in (11, 14, 24):
             answer = json.loads(good("run", self.model, "3+4*2=?", "--json", "--ctx", context, "--temperature", 9, "--seed", 1))

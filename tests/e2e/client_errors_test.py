@@ -72,7 +72,7 @@ def keys(folder):
 
 
 def gone():
-    with Server("--no-log") as server:
+    with Server(SHIPPED, "--no-log") as server:
         clients = Clients(server)
         assert clients.ollama.chat("zero", ASK).done
         server.stop()

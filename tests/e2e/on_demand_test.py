@@ -149,7 +149,7 @@ class OnDemandTest(unittest.TestCase):
         connection.close()
         registry.log.clear()
         again = self.serve(PONDER_REGISTRY=registry.url)
-        self.assertEqual(again.call("GET", "/v1/models")[2]["data"][0]["id"], "zero", "nothing half-pulled is listed")
+        self.assertEqual(again.call("GET", "/v1/models")[2]["data"][0]["id"], "reasoner", "nothing half-pulled is listed")
         self.ask(again, "/api/pull", {"model": "tiny:1b", "insecure": True, "stream": False})
         ranges = [row[2].get("Range") for row in registry.requests("GET", digest_of(self.big))]
         self.assertEqual(ranges, [f"bytes={half}-"])

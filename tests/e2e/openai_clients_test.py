@@ -4,7 +4,7 @@
 import math
 
 from harness import require_program
-from serving import Server, client_python, refused
+from serving import SHIPPED, Server, client_python, refused
 
 require_program()
 client_python("openai")
@@ -180,7 +180,7 @@ def deepseek(server):
 
 
 def keys():
-    with Server("--api-key", "secret-key-1", "--no-log") as server:
+    with Server(SHIPPED, "--api-key", "secret-key-1", "--no-log") as server:
         wrong = openai.OpenAI(base_url=server.url + "/v1", api_key="wrong-key-1", max_retries=0)
         refused(openai.AuthenticationError, lambda: wrong.models.list())
         assert list(openai.OpenAI(base_url=server.url + "/v1", api_key="secret-key-1").models.list())
@@ -188,7 +188,7 @@ def keys():
 
 
 def main():
-    with Server() as server:
+    with Server(SHIPPED) as server:
         client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=120)
         whole = chat(client)
         stream(client, whole)

@@ -55,7 +55,7 @@ def flags_of_others():
         status, errors = server.stop()
     assert status == 0 and "--tensor-parallel-size has no effect" in errors and "--enforce-eager" in errors, errors
     with Server(environment={"OLLAMA_HOST": "localhost", "OLLAMA_CONTEXT_LENGTH": "64"}) as server:
-        assert server.call("POST", "/v1/chat/completions", dict(CHAT, model="zero"))[0] == 200
+        assert server.call("POST", "/v1/chat/completions", dict(CHAT, model="reasoner"))[0] == 200
         assert server.call("GET", "/v1/models")[2]["data"][0]["max_model_len"] == 64
 
 
@@ -73,7 +73,7 @@ def several_models(folder):
 
 
 def stream_on_the_wire():
-    with Server("--no-log") as server:
+    with Server(SHIPPED, "--no-log") as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("POST", "/chat/completions", json.dumps(dict(CHAT, stream=True)))
         reply = connection.getresponse()
@@ -94,7 +94,7 @@ def stream_on_the_wire():
 
 
 def budget():
-    with Server("--no-log") as server:
+    with Server(SHIPPED, "--no-log") as server:
         for tokens in (1, 5, 9):
             usage = server.call("POST", "/v1/chat/completions", dict(CHAT, thinking_budget=tokens))[2]["usage"]
             assert abs(usage["completion_tokens_details"]["reasoning_tokens"] - tokens) <= 1, (tokens, usage)
@@ -112,7 +112,7 @@ def tls(folder):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days",
                     "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with Server("--tls-cert", certificate, "--tls-key", key, "--no-log") as server:
+    with Server(SHIPPED, "--tls-cert", certificate, "--tls-key", key, "--no-log") as server:
         connection = http.client.HTTPSConnection("localhost", server.port, timeout=60,
                                                  context=ssl.create_default_context(cafile=certificate))
         for _ in range(2):
@@ -125,22 +125,22 @@ def tls(folder):
 
 
 def port_in_use():
-    with Server("--no-log") as server:
+    with Server(SHIPPED, "--no-log") as server:
         assert str(server.port) in refuses("--port", server.port)
 
 
 def signals():
     for which in (signal.SIGTERM, signal.SIGINT):
-        server = Server("--no-log")
+        server = Server(SHIPPED, "--no-log")
         assert server.call("GET", "/health")[0] == 200
         server.process.send_signal(which)
         started = time.monotonic()
         out, _ = server.process.communicate(timeout=60)
         assert server.process.returncode == 0 and "stopped" in out and time.monotonic() - started < 30
-    server = Server("--no-log")
+    server = Server(SHIPPED, "--no-log")
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.communicate()
-    with Server("--no-log") as again:
+    with Server(SHIPPED, "--no-log") as again:
         assert again.call("GET", "/health")[0] == 200
 
 
@@ -148,9 +148,9 @@ def restart_keeps_prompts(folder):
     store = folder / "prefixes"
     prompt = "37+8*3-5*7+" * 12 + "1=?"
     body = dict(CHAT, messages=[{"role": "user", "content": prompt}], max_tokens=8)
-    with Server("--prefix-cache", store, "--no-log") as server:
+    with Server(SHIPPED, "--prefix-cache", store, "--no-log") as server:
         first = server.call("POST", "/chat/completions", body)[2]
-    with Server("--prefix-cache", store, "--no-log") as server:
+    with Server(SHIPPED, "--prefix-cache", store, "--no-log") as server:
         second = server.call("POST", "/chat/completions", body)[2]
     assert second["usage"]["prompt_cache_hit_tokens"] >= 64, second["usage"]
     assert second["choices"] == first["choices"]
