@@ -249,14 +249,17 @@ Status Trainer::begin_stage() {
   const Stage& s = stage();
   std::unique_ptr<Adapters> adapters;
   if (s.lora.rank > 0) {
-    const std::string digest = model.weights_hash();
-    std::string& base = progress.hashes["base/" + s.name];
-    if (base.empty()) base = digest;
-    if (base != digest) {
-      return invalid(fmt::format(
-          "stage {}: its model differs from the one that its factors were trained on; expected "
-          "the same weights: run the recipe again in another --out",
-          s.name));
+    // What an earlier stage left is compared when it is loaded.
+    if (weights_at_start(recipe, static_cast<size_t>(progress.stage)).stage < 0) {
+      const std::string digest = model.weights_hash();
+      std::string& base = progress.hashes["base/" + s.name];
+      if (base.empty()) base = digest;
+      if (base != digest) {
+        return invalid(fmt::format(
+            "stage {}: its model differs from the one that its factors were trained on; expected "
+            "the same weights: run the recipe again in another --out",
+            s.name));
+      }
     }
     Result<std::unique_ptr<Adapters>> made = Adapters::create(model, s.lora, seed_of("lora"));
     if (!made.ok()) return made.status().with_prefix(fmt::format("stage {}: lora", s.name));
@@ -276,7 +279,10 @@ CheckpointArrays Trainer::arrays() {
   } else {
     out.weights = model.flat_weights();
   }
-  if (reference != nullptr) out.reference = reference->flat_weights();
+  // Beside factors a reference that is never refreshed is the model that they stand on.
+  const bool is_base =
+      learner != nullptr && learner->has_adapters() && stage().reference_refresh == 0;
+  if (reference != nullptr && !is_base) out.reference = reference->flat_weights();
   return out;
 }
 
