@@ -1,5 +1,8 @@
 #include "engine/constraint_cache.h"
 
+#include <vector>
+
+#include "engine/constraint.h"
 #include "engine/gbnf_grammar.h"
 #include "engine/json_grammar.h"
 #include "engine/json_schema.h"
@@ -76,6 +79,12 @@ Result<std::shared_ptr<TokenMasks>> ConstraintCache::get(const ConstraintSpec& s
   // Others need not wait while this one compiles; of two that compile the same, the first stays.
   ASSIGN_OR_RETURN(auto grammar, compile(spec));
   auto masks = std::make_shared<TokenMasks>(std::move(grammar), trie_);
+  Constraint probe(masks, {});
+  std::vector<uint64_t> first(trie_->mask_words());
+  if (const Status begins = probe.mask(first); !begins.ok() && !probe.is_complete()) {
+    if (begins.code() != Code::kInvalid) return begins;
+    return unsupported("no token of this model's vocabulary can begin the text that is asked for");
+  }
   const std::lock_guard lock(mutex_);
   if (auto earlier = find()) return earlier;
   const auto at = entries_.emplace(spec, Entry{masks, {}}).first;

@@ -45,7 +45,7 @@ class ConstraintCache {
       : trie_(std::move(trie)), capacity_(capacity) {}
 
   // The masks of `spec`, new or those of an earlier call, of which the last `capacity` are kept.
-  // Errors as the compiler of its kind.
+  // Errors as the compiler of its kind; kUnsupported: no token can begin the text, which is not empty.
   Result<std::shared_ptr<TokenMasks>> get(const ConstraintSpec& spec);
   size_t size() const;
 

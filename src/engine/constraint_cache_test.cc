@@ -37,5 +37,18 @@ TEST(ConstraintCache, CompilesEachKindOnceAndForgetsTheOldest) {
   EXPECT_EQ(cache.size(), 3u);
 }
 
+TEST(ConstraintCache, RefusesWhatTheVocabularyCannotBegin) {
+  const std::string_view letters[] = {"a", "b", "ab"};
+  ConstraintCache cache(
+      std::make_shared<const TokenTrie>(std::span<const std::string_view>(letters)));
+  const auto object = cache.get({Kind::kJsonObject, "", {}});
+  ASSERT_FALSE(object.ok());
+  EXPECT_EQ(object.status().code(), Code::kUnsupported);
+  EXPECT_NE(object.status().message().find("vocabulary"), std::string::npos);
+  EXPECT_EQ(cache.size(), 0u);
+  EXPECT_TRUE(cache.get({Kind::kRegex, "[abc]+", {}}).ok());
+  EXPECT_TRUE(cache.get({Kind::kRegex, "x?", {}}).ok());  // the empty text
+}
+
 }  // namespace
 }  // namespace ponder
