@@ -64,7 +64,6 @@ Result<Reply> Chat::ask(const std::string& text,
       break;
     dropped += 2;
   }
-  messages.erase(messages.begin(), messages.begin() + static_cast<int64_t>(dropped));
   reply.dropped = static_cast<int64_t>(dropped);
   request.prompt = std::move(asked.ids);
   reply.prompt_tokens = static_cast<int64_t>(request.prompt.size());
@@ -88,6 +87,7 @@ Result<Reply> Chat::ask(const std::string& text,
   request.stream = true;
   ASSIGN_OR_RETURN(const RequestId id, engine_->submit(std::move(request)));
   ++asked_;
+  messages.erase(messages.begin(), messages.begin() + reply.dropped);
   ReasoningSplitter splitter(format_.tokenizer(), asked.thinking);
   StopStrings stops(settings.stops);
   const auto take = [&](const ReasoningText& piece, bool last) {
@@ -99,7 +99,12 @@ Result<Reply> Chat::ask(const std::string& text,
   };
   bool ended = false;  // by a stop string, which is not what cancelled says
   while (!engine_->finished(id)) {
-    RETURN_IF_ERROR(engine_->step());
+    if (const Status stepped = engine_->step(); !stepped.ok()) {
+      engine_->cancel(id);
+      engine_->take_events();
+      (void)engine_->take(id);
+      return stepped;
+    }
     for (const Event& e : engine_->take_events()) {
       if (reply.completion_tokens == 0) reply.prompt_seconds = seconds_since(start);
       if (e.token < 0) continue;

@@ -175,8 +175,4 @@ Result<HostPort> parse_host(std::string_view text) {
   return out;
 }
 
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host.starts_with("127.") || host == "::1";
-}
-
 }  // namespace ponder

@@ -38,6 +38,4 @@ struct HostPort {
 };
 Result<HostPort> parse_host(std::string_view text);
 
-bool is_loopback(std::string_view host);
-
 }  // namespace ponder

@@ -128,9 +128,11 @@ void print_tokenizer(const std::string& model) {
   const Result<Tokenizer> tokenizer = load_tokenizer(model);
   if (!tokenizer.ok()) return fmt::print("  tokenizer      none\n");
   const auto id = [&](const char* name, int32_t value) {
-    return value < 0 ? std::string()
-                     : fmt::format(", {} {} {}", name, value,
-                                   nlohmann::json(tokenizer->token_text(value)).dump());
+    return value < 0
+               ? std::string()
+               : fmt::format(", {} {} {}", name, value,
+                             nlohmann::json(tokenizer->token_text(value))
+                                 .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   };
   fmt::print("  tokenizer      {} tokens{}{}{}, {} chat template\n", tokenizer->vocab_size(),
              id("bos", tokenizer->bos_id()), id("eos", tokenizer->eos_id()),

@@ -135,9 +135,11 @@ Result<Parts> find_parts(Store& store, StoreWriter& writer, const Modelfile& mod
                          const CreateOptions& options) {
   const std::string path = absolute(modelfile.from, options.folder);
   std::error_code error;
-  if (fs::exists(path, error)) return parts_from_path(writer, path, options);
-  if (looks_like_path(modelfile.from))
-    return not_found("FROM: " + path + ": no such file or folder");
+  if (!options.names_only) {
+    if (fs::exists(path, error)) return parts_from_path(writer, path, options);
+    if (looks_like_path(modelfile.from))
+      return not_found("FROM: " + path + ": no such file or folder");
+  }
   const Result<StoredModel> model = find_in_store(store, modelfile.from);
   if (!model.ok()) {
     return Status(model.status().code(),
@@ -162,7 +164,8 @@ Result<std::string> merged_parameters(const Store& store, const Parts& parts,
       if (!own.contains(name)) own[name] = value;
     }
   }
-  return own.empty() ? std::string() : own.dump();
+  using Json = nlohmann::json;
+  return own.empty() ? std::string() : own.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace ponder {
 
 struct CreateOptions {
   std::string folder = ".";  // what a relative FROM is relative to
+  bool names_only = false;   // FROM is a name in the store, even where there is a file of that name
   // Told what is done ("copying model.gguf") and bytes done of it; false ends it: kCancelled.
   std::function<bool(const std::string& what, int64_t done, int64_t total)> progress;
 };

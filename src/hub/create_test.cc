@@ -73,6 +73,27 @@ TEST_F(CreateTest, FromAFile) {
   EXPECT_EQ(modelfile->parameters.size(), 1u);
 }
 
+TEST_F(CreateTest, ANameIsNotAFileWhereOnlyNamesCount) {
+  write_model(folder_ / "secret", {tensor("token_embd.weight")});
+  Modelfile modelfile;
+  modelfile.from = "secret";
+  CreateOptions options;
+  options.folder = folder_.path();
+  options.names_only = true;
+  const Status refused = create_model(store_, *ModelName::parse("mine"), modelfile, options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.message().find("model of the store"), std::string::npos) << refused.message();
+  options.names_only = false;
+  const Status made = create_model(store_, *ModelName::parse("mine"), modelfile, options);
+  EXPECT_TRUE(made.ok()) << made.message();
+}
+
+TEST_F(CreateTest, ParametersOfAnyBytes) {
+  write_model(folder_ / "a.gguf", {tensor("token_embd.weight")});
+  const Status made = create("odd", "FROM ./a.gguf\nPARAMETER stop \"\xff\"\n");
+  EXPECT_TRUE(made.ok()) << made.message();
+}
+
 TEST_F(CreateTest, FromPartsOfASplitFile) {
   write_model(folder_ / "m-00001-of-00002.gguf", {tensor("token_embd.weight")}, 0, 2);
   write_model(folder_ / "m-00002-of-00002.gguf", {tensor("output.weight")}, 1, 2);

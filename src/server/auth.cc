@@ -56,7 +56,8 @@ Status read_option(std::string_view option, Principal& who) {
   }
   if (name == "models") {
     for (const std::string_view model : split(value, ',')) who.models.emplace_back(model);
-    return {};
+    return who.models.empty() ? invalid("models= names no model; leave it out for all models")
+                              : Status();
   }
   if (name == "expires") {
     who.expires = day_end(value);

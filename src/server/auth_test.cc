@@ -42,7 +42,8 @@ TEST(KeyStore, WrongLinesAreNamed) {
   const std::string hash = sha256_hex("first-key");
   for (const std::string& line :
        {std::string("first-key alice"), hash, hash + " a scope=all", hash + " a expires=2026-02-30",
-        hash + " a expires=soon", hash + " a color=red", hash.substr(1) + " a"}) {
+        hash + " a expires=soon", hash + " a color=red", hash + " a models=", hash + " a models=,",
+        hash.substr(1) + " a"}) {
     KeyStore keys;
     const Status status = keys.add_lines("\n" + line + "\n", "keys.txt");
     ASSERT_FALSE(status.ok()) << line;

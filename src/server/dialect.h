@@ -79,8 +79,7 @@ extern const Dialect kOpenAi, kOpenAiResponses, kDeepSeek, kSystem, kOllama;
 extern const Dialect kAnthropic, kLlamaServer;
 
 // Writes one reply. Called in this order on one sequence: begin(), then either stream_begin(), delta()
-// ..., stream_end() or stream_error(); or whole(). error() may come in place of any of whole() and
-// stream_begin(), also before begin().
+// ..., stream_end() or stream_error(); or whole().
 class ReplyFormat {
  public:
   virtual ~ReplyFormat() = default;

@@ -116,11 +116,11 @@ void EngineLoop::step(Busy& busy) {
   if (engine.busy()) {
     const Status status = engine.step();
     if (status.ok()) {
-      failed_steps_ = 0;
-    } else if (++failed_steps_ < kMostFailedSteps) {
+      busy.failed_steps = 0;
+    } else if (++busy.failed_steps < kMostFailedSteps) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));  // memory may come back
     } else {
-      failed_steps_ = 0;
+      busy.failed_steps = 0;
       fail_all(busy, status);
     }
   }

@@ -74,6 +74,7 @@ class EngineLoop {
   struct Busy {
     std::shared_ptr<EngineSlot> slot;
     std::map<RequestId, JobId> jobs;
+    int failed_steps = 0;  // one after the other
   };
 
   void run();
@@ -93,7 +94,6 @@ class EngineLoop {
   // The loop's own.
   std::map<JobId, Job> jobs_;
   std::vector<std::unique_ptr<Busy>> busy_;
-  int failed_steps_ = 0;
   std::thread thread_;  // last: begins when the rest is there
 };
 

@@ -100,6 +100,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
     if (ended_) return;
     if (!found.ok()) return fail(model_error(call_, request_.model, found.status()));
     model_ = std::move(found).value();
+    if (!may_use_found(call_, request_.model, *model_)) {
+      return fail(call_.dialect.no_model(request_.model));
+    }
     const ModelDefaults& defaults = model_->defaults();
     if (!request_.seed) request_.seed = defaults.seed;
     if (request_.stops.empty()) request_.stops = defaults.stops;

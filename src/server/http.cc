@@ -1,5 +1,7 @@
 #include "server/http.h"
 
+#include <arpa/inet.h>
+
 namespace ponder {
 namespace {
 
@@ -31,6 +33,12 @@ std::string WebRequest::parameter(std::string_view name) const {
     return value;
   }
   return {};
+}
+
+bool is_loopback(std::string_view host) {
+  in_addr address{};
+  const bool four = ::inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
+  return (four && ntohl(address.s_addr) >> 24 == 127) || host == "localhost" || host == "::1";
 }
 
 bool percent_decode(std::string_view text, std::string& out) {

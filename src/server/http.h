@@ -35,6 +35,10 @@ struct WebReply {
   Headers headers;
 };
 
+// Whether a host is this machine by any reading: "localhost", an address 127.a.b.c, "::1". A name such as 127.example.org is
+// not: its owner says where it leads.
+bool is_loopback(std::string_view host);
+
 // What a streamed answer begins with.
 struct StreamStart {
   std::string content_type = "text/event-stream";

@@ -62,10 +62,16 @@ void drop_neutral(Json& body) {
   }
 }
 
+constexpr size_t kMostBiases = 1024;  // as many as OpenAI's form may have
+
 // [[id, bias], ...], where the bias false means never; the form with an object is OpenAI's.
 void take_bias_list(Json& body, Fields& errors, GenerateRequest& out) {
   const auto at = body.find("logit_bias");
   if (at == body.end() || !at->is_array()) return;
+  if (at->size() > kMostBiases) {
+    errors.fail("logit_bias", fmt::format("`logit_bias` may have {} entries at most", kMostBiases));
+    return;
+  }
   for (const Json& item : *at) {
     const bool pair = item.is_array() && item.size() == 2 && item[0].is_number_integer() &&
                       item[0] >= 0 && item[0] <= INT32_MAX;

@@ -230,7 +230,8 @@ void ollama_copy(const Call& call) {
                     to = fields.text("destination", 512).value_or("");
   if (!fields.ok()) return call.fail(fields.error());
   ModelStore* store = call.service.models().store();
-  if (store == nullptr) return call.fail(ollama_no_model(from));
+  if (store == nullptr || !may_use_model(call, from)) return call.fail(ollama_no_model(from));
+  if (!may_use_model(call, to)) return call.fail(ollama_no_model(to));
   answer_later(call, [store, from, to]() -> Result<WebReply> {
     Store writable = store->store();
     ASSIGN_OR_RETURN(const StoredModel model, find_in_store(writable, from));
@@ -245,7 +246,7 @@ void ollama_delete(const Call& call) {
   if (!read_name(call, name)) return;
   ModelHost& host = call.service.models();
   ModelStore* store = host.store();
-  if (store == nullptr) return call.fail(ollama_no_model(name));
+  if (store == nullptr || !may_use_model(call, name)) return call.fail(ollama_no_model(name));
   answer_later(call, [&host, store, name]() -> Result<WebReply> {
     Store writable = store->store();
     ASSIGN_OR_RETURN(const StoredModel model, find_in_store(writable, name));

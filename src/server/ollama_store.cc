@@ -13,6 +13,7 @@
 #include "server/model_store.h"
 #include "server/ollama_fields.h"
 #include "server/service.h"
+#include "server/with_model.h"
 
 namespace ponder {
 namespace {
@@ -107,6 +108,7 @@ void transfer(const Call& call, Transfer work) {
   if (!fields.ok()) return call.fail(fields.error());
   const Result<ModelName> name = ModelName::parse(text);
   if (!name.ok()) return call.fail(api_error(name.status(), "model"));
+  if (!may_use_model(call, text)) return call.fail(ollama_no_model(text));
   std::make_shared<Progress>(call, stream)
       ->start([store, work, options, name = *name](Progress& progress) mutable {
         Store writable = store->store();
@@ -203,10 +205,15 @@ void ollama_create(const Call& call) {
   if (!fields.ok()) return call.fail(fields.error());
   const Result<ModelName> name = ModelName::parse(text);
   if (!name.ok()) return call.fail(api_error(name.status(), "model"));
+  const bool from_store = find_in_store(store->store(), file.from).ok();  // else it was uploaded
+  for (const std::string& used : {text, from_store ? file.from : text}) {
+    if (!may_use_model(call, used)) return call.fail(ollama_no_model(used));
+  }
   std::make_shared<Progress>(call, stream)
-      ->start([store, file, name = *name](Progress& progress) -> Status {
+      ->start([store, file, from_store, name = *name](Progress& progress) -> Status {
         Store writable = store->store();
         CreateOptions options;
+        options.names_only = from_store;
         std::string last;
         options.progress = [&](const std::string& what, int64_t, int64_t) {
           if (what == last) return progress.say(Json());

@@ -40,8 +40,8 @@ Json message_json(const InputMessage& message, std::optional<CallStyle> style) {
   for (const ToolCall& call : message.tool_calls) {
     Json arguments = call.arguments;
     if (object) {
-      Json value = Json::parse(call.arguments, nullptr, false);
-      if (value.is_object()) arguments = std::move(value);
+      Result<Json> value = parse_object(call.arguments);  // with a limit to its depth
+      if (value.ok()) arguments = std::move(*value);
     }
     out["tool_calls"].push_back(
         {{"id", call.id},

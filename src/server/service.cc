@@ -112,8 +112,7 @@ void Service::handle(const std::shared_ptr<Exchange>& exchange) {
 bool Service::host_is_known(const WebRequest& request) const {
   if (!options_.check_host || !keys_.empty()) return true;
   const std::string_view host = host_part(request.header("host"));
-  if (host.empty() || host == "localhost" || host.ends_with(".localhost") ||
-      host.starts_with("127.") || host == "[::1]") {
+  if (host.empty() || is_loopback(host) || host.ends_with(".localhost") || host == "[::1]") {
     return true;
   }
   return std::find(options_.allowed_hosts.begin(), options_.allowed_hosts.end(), host) !=

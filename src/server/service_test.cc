@@ -129,6 +129,8 @@ TEST(Service, KeysAreAskedForAndHaveScopes) {
   EXPECT_TRUE(body_of(client.get("/v1/models", one))["data"].empty());
   EXPECT_EQ(client.post("/v1/chat/completions", chat(R"(,"model":"tiny")"), one).status, 404);
   EXPECT_EQ(client.post("/v1/chat/completions", chat(""), one).status, 404);
+  EXPECT_EQ(client.get("/metrics", one).status, 403);  // they tell of all models
+  EXPECT_EQ(client.get("/metrics", "x-api-key: key-number-two\r\n").status, 200);
   EXPECT_EQ(server.log().find("key-number"), std::string::npos) << "a key in the log";
   EXPECT_NE(server.log().find("\"key\":\"two\""), std::string::npos);
 }
@@ -138,8 +140,14 @@ TEST(Service, OtherSitesMayNotCall) {
   TestClient client(server.port());
   EXPECT_EQ(client.get("/v1/models", "Origin: https://evil.example\r\n").status, 403);
   EXPECT_EQ(client.get("/v1/models", "Origin: http://localhost\r\n").status, 200);  // its own
-  client.send("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n");
-  EXPECT_EQ(client.read().status, 403);
+  for (const char* host : {"evil.example", "127.evil.example", "127.0.0.1.evil.example"}) {
+    client.send(std::string("GET /v1/models HTTP/1.1\r\nHost: ") + host + "\r\n\r\n");
+    EXPECT_EQ(client.read().status, 403) << host;
+  }
+  for (const char* host : {"127.0.0.1", "127.9.9.9:80", "localhost", "[::1]:80"}) {
+    client.send(std::string("GET /v1/models HTTP/1.1\r\nHost: ") + host + "\r\n\r\n");
+    EXPECT_EQ(client.read().status, 200) << host;
+  }
   client.send(
       "OPTIONS /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n");
   EXPECT_EQ(client.read().status, 403);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <utility>
 // Boost 1.74 needs <utility> before its coroutines.
@@ -395,7 +396,10 @@ void start_session(SessionHost& host, int fd, bool refuse) {
   error_code error;
   const auto family = net::ip::tcp::v4();  // only names the protocol; the descriptor has its own
   socket.assign(family, fd, error);
-  if (error) return;
+  if (error) {
+    ::close(fd);
+    return;
+  }
   socket.set_option(net::ip::tcp::no_delay(true), error);
   const auto remote = socket.remote_endpoint(error);
   std::string peer = error ? "unknown" : remote.address().to_string();

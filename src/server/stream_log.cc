@@ -115,18 +115,16 @@ void StreamLog::pump(const std::shared_ptr<Reader>& reader) {
   if (!exchange) return;
   while (true) {
     if (exchange->backlog() > Exchange::kMostBacklog) {
-      exchange->on_sent = [weak = weak_from_this(), reader] {
-        if (const auto self = weak.lock()) self->pump(reader);
-      };
+      // It holds the log, which may be given up meanwhile: the reader gets what it has not had yet.
+      exchange->on_sent = [self = shared_from_this(), reader] { self->pump(reader); };
       return;
     }
     bool last = false;
     const std::string bytes = take(*reader, last);
     exchange->write(bytes);
-    if (reader->lost) return exchange->cut();
-    if (last) {
+    if (reader->lost || last) {
       exchange->on_disconnect = nullptr;
-      return exchange->end();
+      return reader->lost ? exchange->cut() : exchange->end();
     }
     if (bytes.empty()) return;
   }

@@ -20,6 +20,9 @@ void version(const Call& call) {
 }
 
 void metrics(const Call& call) {
+  if (!call.who.models.empty() && call.who.scope < Scope::kManage) {
+    return call.fail(forbidden("the metrics are of all models, and this API key has some alone"));
+  }
   call.exchange->respond(
       {200, "text/plain; version=0.0.4; charset=utf-8", call.service.metrics_page(), {}});
 }

@@ -13,6 +13,10 @@ bool may_use_model(const Call& call, const std::string& name) {
   return entry && call.who.may_use(entry->name);
 }
 
+bool may_use_found(const Call& call, const std::string& name, const ServedModel& model) {
+  return call.who.may_use(name) || call.who.may_use(model.name());
+}
+
 ApiError model_error(const Call& call, const std::string& name, const Status& status) {
   switch (status.code()) {
     case Code::kNotFound:
@@ -38,6 +42,7 @@ void with_model(const Call& call, ModelQuery query,
       if (*left) return;
       call.exchange->on_disconnect = nullptr;
       if (!found.ok()) return call.fail(model_error(call, name, found.status()));
+      if (!may_use_found(call, name, **found)) return call.fail(call.dialect.no_model(name));
       try {
         call.exchange->notes.emplace_back("model", found.value()->name());
         work(found.value());

@@ -15,6 +15,9 @@ namespace ponder {
 // under, is among those that the key has.
 bool may_use_model(const Call& call, const std::string& name);
 
+// The same of the model that was found for the name: "" and aliases may stand for another one by then.
+bool may_use_found(const Call& call, const std::string& name, const ServedModel& model);
+
 // What the client of `call` is told when ModelHost::find() failed.
 ApiError model_error(const Call& call, const std::string& name, const Status& status);
 

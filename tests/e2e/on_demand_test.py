@@ -19,7 +19,7 @@ from hub_servers import Registry, digest_of
 from serving import SHIPPED, Server
 
 QUESTION = [{"role": "user", "content": "37+8*3-5*7=?"}]
-ADMIN, USER = "admin-secret-key", "user-secret-key"
+ADMIN, USER, PART = "admin-secret-key", "user-secret-key", "part-secret-key"
 
 
 def lines(text):
@@ -321,16 +321,23 @@ class OnDemandTest(unittest.TestCase):
         self.create("tiny", "PARAMETER num_predict 2\n")
         self.create("other")
         keys = self.home / "keys"
-        rows = [(ADMIN, "boss scope=manage"), (USER, "user models=tiny")]
+        rows = [(ADMIN, "boss scope=manage"), (USER, "user models=tiny"), (PART, "part scope=manage models=tiny")]
         keys.write_text("".join(f"{digest_of(key.encode())[7:]} {rest}\n" for key, rest in rows))
         server = self.serve("--api-keys", keys)
-        admin, user = ({"Authorization": f"Bearer {key}"} for key in (ADMIN, USER))
+        admin, user, part = ({"Authorization": f"Bearer {key}"} for key in (ADMIN, USER, PART))
         for path in ("/api/pull", "/api/push", "/api/create", "/api/copy"):
             self.ask(server, path, {"model": "x"}, 401)
             self.ask(server, path, {"model": "x"}, 403, user)
         self.assertEqual(server.call("DELETE", "/api/delete", {"model": "tiny"}, user)[0], 403)
         self.ask(server, "/api/generate", {"model": "tiny", "keep_alive": 0}, 403, user)
         self.ask(server, "/api/copy", {"source": "absent", "destination": "x"}, 404, admin)
+        # Who may manage some models may not reach others through them.
+        self.ask(server, "/api/copy", {"source": "other", "destination": "tiny"}, 404, part)
+        self.ask(server, "/api/copy", {"source": "tiny", "destination": "other"}, 404, part)
+        self.ask(server, "/api/create", {"model": "tiny", "from": "other"}, 404, part)
+        self.ask(server, "/api/push", {"model": "other"}, 404, part)
+        self.ask(server, "/api/pull", {"model": "other"}, 404, part)
+        self.assertEqual(server.call("DELETE", "/api/delete", {"model": "other"}, part)[0], 404)
         chat = {"messages": QUESTION, "stream": False}
         for name in ("tiny", "tiny:latest", "TINY"):
             self.ask(server, "/api/chat", dict(chat, model=name), 200, user)

@@ -149,6 +149,15 @@ def refusals(client):
     bad("tool_choice", tool_choice="perhaps")
     bad("a second tool named now", tools=[TOOLS[1], TOOLS[1]])
     bad("name", tools=[{"type": "function", "function": {"name": "a b"}}])
+    for depth in (60, 200_000):  # arguments of an earlier call that a client makes up
+        deep = '{"a":' + "[" * depth + "]" * depth + "}"
+        call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": deep}}
+        turns = [{"role": "user", "content": "1+1"}, {"role": "assistant", "content": "", "tool_calls": [call]},
+                 {"role": "tool", "tool_call_id": "c1", "content": "2"}]
+        try:
+            client.chat.completions.create(model="random", messages=turns, max_tokens=2)
+        except openai.BadRequestError as error:  # the prompt is longer than the context
+            assert "context" in error.message, error.message
     odd = {"name": "odd", "parameters": {"type": "object", "properties": {"a": {"not": {}}}}}
     error = bad('"not"', tools=[{"type": "function", "function": {**odd, "strict": True}}])
     assert error.param == "tools" and "#/properties/a" in error.message, error.message
