@@ -46,6 +46,9 @@ void show_receipt(const Call& call) {
 
 void resume_stream(Call call) {
   const std::string id = answer_id(call.rest);
+  if (call.request().method == "HEAD") {  // must not take the stream from its reader
+    return call.exchange->respond({200, "text/event-stream", {}, {}});
+  }
   std::string last(call.request().header("last-event-id"));
   if (last.empty()) last = call.request().parameter("last_event_id");
   std::string answer;
@@ -62,8 +65,13 @@ void resume_stream(Call call) {
   if (journal == nullptr) return call.fail(no_such_stream());
   journal->read(id, call.who.account, [call, after](Result<JournalEntry> entry) {
     call.exchange->post([call, after, entry = std::move(entry)]() mutable {
+      if (call.exchange->gone()) return;  // nobody would read what is written again
       if (!entry.ok()) return call.fail(no_such_stream());
-      write_again(call, std::move(entry).value(), after);
+      try {
+        write_again(call, std::move(entry).value(), after);
+      } catch (const std::exception& error) {  // out of memory, most likely
+        call.fail(internal_error(std::string("the request failed: ") + error.what()));
+      }
     });
   });
 }

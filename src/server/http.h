@@ -60,6 +60,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   const WebRequest& request() const { return request_; }
 
+  virtual bool gone() const = 0;  // the client is
   virtual void respond(WebReply response) = 0;
   virtual void begin_stream(StreamStart start) = 0;
   virtual void write(std::string_view bytes) = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 #include <vector>
 
 namespace ponder {
@@ -28,7 +29,8 @@ class Builder {
     if (static_cast<int64_t>(open_.back()->size()) >= limits_.members) {
       return refuse(fmt::format("has an object of more than {} members", limits_.members));
     }
-    if (!limits_.twice && open_.back()->contains(name)) {
+    new_ = names_.back().insert(name).second;
+    if (!limits_.twice && !new_) {
       return refuse(fmt::format("has the member \"{}\" twice in one object", name.substr(0, 64)));
     }
     key_ = std::move(name);
@@ -60,6 +62,12 @@ class Builder {
       parent.push_back(std::move(value));
       return &parent.back();
     }
+    // A member is found by looking at all; one that is known to be new is put behind them.
+    if (new_) {
+      return &parent.get_ref<Json::object_t&>()
+                  .emplace_back(std::move(key_), std::move(value))
+                  .second;
+    }
     Json& slot = parent[key_];
     slot = std::move(value);
     return &slot;
@@ -72,10 +80,12 @@ class Builder {
     Json* at = place(std::move(value));
     if (at == nullptr) return false;
     open_.push_back(at);
+    names_.emplace_back();
     return true;
   }
   bool close() {
     open_.pop_back();
+    names_.pop_back();
     return true;
   }
 
@@ -83,7 +93,9 @@ class Builder {
   Json root_;
   // Only the last value of each open one grows, so these stay where they are.
   std::vector<Json*> open_;
+  std::vector<std::unordered_set<std::string>> names_;  // of the members of each
   std::string key_, problem_;
+  bool new_ = true;  // key_ is no member yet
   int64_t values_ = 0;
 };
 

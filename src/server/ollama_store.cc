@@ -27,7 +27,12 @@ class Progress : public std::enable_shared_from_this<Progress> {
     ModelStore* store = call_.service.models().store();
     call_.exchange->on_disconnect = [self = shared_from_this()] { self->cancelled_ = true; };
     const bool begun = store->run([self = shared_from_this(), work = std::move(work)] {
-      const Status status = work(*self);
+      Status status;
+      try {
+        status = work(*self);
+      } catch (const std::exception& error) {  // out of memory, most likely
+        status = io_error(std::string("the request failed: ") + error.what());
+      }
       self->call_.exchange->post([self, status] { self->finish(status); });
     });
     if (!begun) call_.fail(unavailable("server busy, please try again", 1));
@@ -65,7 +70,10 @@ class Progress : public std::enable_shared_from_this<Progress> {
   }
   void finish(const Status& status) {
     call_.exchange->on_disconnect = nullptr;
-    const ApiError error = status.ok() ? ApiError() : api_error(status, "model");
+    // A disk that is full stays full: it is no use to try again in a second.
+    const ApiError error = status.ok()                         ? ApiError()
+                           : status.code() == Code::kExhausted ? internal_error(status.message())
+                                                               : api_error(status, "model");
     if (!started_) {
       return error.any() ? call_.fail(error) : ollama_respond(call_, Json{{"status", "success"}});
     }

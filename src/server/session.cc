@@ -55,6 +55,7 @@ class SocketExchange final : public Exchange {
         chunks_(chunks),
         keep_alive_(keep_alive) {}
 
+  bool gone() const override { return gone_; }
   void respond(WebReply response) override {
     if (started_ || gone_) return;
     started_ = ended_ = true;
@@ -73,6 +74,7 @@ class SocketExchange final : public Exchange {
     start.headers.insert(start.headers.end(), more_headers.begin(), more_headers.end());
     if (!chunks_) keep_alive_ = false;  // the end of the connection is the end of the answer
     out_ = stream_head(start.content_type, start.headers, request().id, chunks_, keep_alive_);
+    ended_ = request().method == "HEAD";
     ring();
   }
   void write(std::string_view bytes) override {

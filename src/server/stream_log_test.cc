@@ -21,6 +21,7 @@ class FakeExchange final : public Exchange {
   void end() override { ended = true; }
   void cut() override { was_cut = true; }
   void post(std::function<void()> work) override { work_.push_back(std::move(work)); }
+  bool gone() const override { return false; }
   size_t backlog() const override { return slow ? out.size() - read : 0; }
 
   void run() {
@@ -90,6 +91,25 @@ TEST_F(StreamLogTest, LiveEventsFollowAndWhatIsWrittenAgainIsSkipped) {
   exchange->run();
   EXPECT_EQ(exchange->out, events(4, 5) + tail_of());
   EXPECT_TRUE(exchange->ended);
+}
+
+TEST_F(StreamLogTest, ASlowReaderOfALogThatIsGivenUpGetsItsEnd) {
+  const auto exchange = std::make_shared<FakeExchange>();
+  exchange->slow = true;
+  log->attach(exchange, 0);
+  const std::string long_event =
+      sse_event(std::string(2 * Exchange::kMostBacklog, 'x'), "name", std::string(kId) + "-1");
+  log->append(long_event);
+  exchange->run();
+  log->append(event(2) + tail_of());
+  log->end();
+  exchange->run();
+  EXPECT_LT(exchange->out.size(), long_event.size());
+  logs.drop(kId);
+  log.reset();  // the writer is done: the reader alone holds it now
+  for (int i = 0; i < 8 && !exchange->ended; ++i) exchange->take_all();
+  EXPECT_TRUE(exchange->ended);
+  EXPECT_EQ(exchange->out, long_event + event(2) + tail_of());
 }
 
 TEST_F(StreamLogTest, OneReaderAtATime) {

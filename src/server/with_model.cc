@@ -62,7 +62,13 @@ void answer_later(const Call& call, std::function<Result<WebReply>()> work) {
   ModelStore* store = call.service.models().store();
   if (store == nullptr) return finish(std::make_shared<Result<WebReply>>(work()));
   const bool begun = store->run([call, work = std::move(work), finish] {
-    auto result = std::make_shared<Result<WebReply>>(work());
+    std::shared_ptr<Result<WebReply>> result;
+    try {
+      result = std::make_shared<Result<WebReply>>(work());
+    } catch (const std::exception& error) {  // out of memory, most likely
+      result = std::make_shared<Result<WebReply>>(
+          io_error(std::string("the request failed: ") + error.what()));
+    }
     call.exchange->post([result, finish] { finish(result); });
   });
   if (!begun) call.fail(unavailable("server busy, please try again", 1));
