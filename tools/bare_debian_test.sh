@@ -39,7 +39,12 @@ if [[ $# -gt 0 ]]; then
 else
   folder=$(mktemp -d)
 fi
-unmount() { ! mountpoint -q "$1/proc" || umount "$1/proc"; }
+unmount() {
+  local point
+  for point in "$1/dev/pts" "$1/proc"; do
+    ! mountpoint -q "$point" || umount "$point"
+  done
+}
 cleanup() {
   for copy in "$folder"/copy-*; do
     [[ ! -d $copy ]] || unmount "$copy"
@@ -66,7 +71,11 @@ first_command() {
   cp -L /etc/resolv.conf /etc/hosts "$copy/etc/"
   mkdir -p "$copy/srv/a tree"
   git -C "$root" archive HEAD | tar -x -C "$copy/srv/a tree"
+  # As every running Debian has them: processes, and terminals for the tests that need one.
   mount -t proc proc "$copy/proc"
+  mkdir -p "$copy/dev/pts"
+  mount -t devpts -o newinstance,ptmxmode=0666 devpts "$copy/dev/pts"
+  ln -sf pts/ptmx "$copy/dev/ptmx"
   start=$(date +%s)
   chroot "$copy" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent \
     /bin/bash -c 'cd "/srv/a tree" && exec "$@"' bash "$@" </dev/null >"$log" 2>"$log.err" || status=$?
