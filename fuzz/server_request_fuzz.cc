@@ -26,6 +26,7 @@ class NoModels final : public ModelHost {
 class RecordingExchange final : public Exchange {
  public:
   explicit RecordingExchange(WebRequest request) : Exchange(std::move(request)) {}
+  bool gone() const override { return false; }
   void respond(WebReply reply) override {
     PONDER_CHECK(reply_.status == 0, "answered twice");
     reply_ = std::move(reply);
