@@ -1,13 +1,13 @@
 // A fuzz target as a test: its seeds as they are, cut short, and with bits flipped. Where it plants none, a few texts are.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "core/test_folder.h"
 #include "fuzz.h"
 
 namespace ponder {
@@ -47,10 +47,8 @@ void run_all(const std::string& seed, uint64_t number) {
 }  // namespace ponder
 
 int main() {
-  char folder[] = "/tmp/ponder-fuzz-XXXXXX";
-  if (::mkdtemp(folder) == nullptr) return 1;
-  const std::vector<std::string> seeds = ponder::seeds_of(folder);
-  std::filesystem::remove_all(folder);
+  const ponder::TestFolder folder;
+  const std::vector<std::string> seeds = ponder::seeds_of(folder.path());
   for (size_t i = 0; i < seeds.size(); ++i) ponder::run_all(seeds[i], i);
   std::printf("%zu seeds\n", seeds.size());
 }
