@@ -38,6 +38,10 @@ ApiError unavailable(std::string message, int retry_after) {
   return {503, "server_error", "unavailable", {}, std::move(message), retry_after};
 }
 
+ApiError failed(const std::exception& error) {
+  return internal_error(std::string("the request failed: ") + error.what());
+}
+
 ApiError api_error(const Status& status, std::string param) {
   switch (status.code()) {
     case Code::kInvalid:

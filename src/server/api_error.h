@@ -1,6 +1,7 @@
 // What a client is told when a request cannot be served. Each dialect writes it in its own shape.
 #pragma once
 
+#include <exception>
 #include <string>
 
 #include "core/status.h"
@@ -27,6 +28,7 @@ ApiError no_such_model(const std::string& name);             // 404
 ApiError too_large(std::string message);                     // 413
 ApiError too_many(std::string message, int retry_after);     // 429
 ApiError internal_error(std::string message);                // 500
+ApiError failed(const std::exception& error);                // 500: out of memory, most likely
 ApiError unavailable(std::string message, int retry_after);  // 503
 
 // The error that stands for a status of the engine, the hub or a file.

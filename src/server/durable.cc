@@ -70,7 +70,7 @@ void resume_stream(Call call) {
       try {
         write_again(call, std::move(entry).value(), after);
       } catch (const std::exception& error) {  // out of memory, most likely
-        call.fail(internal_error(std::string("the request failed: ") + error.what()));
+        call.fail(failed(error));
       }
     });
   });

@@ -92,7 +92,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     try {
       work();
     } catch (const std::exception& error) {
-      fail(internal_error(std::string("the request failed: ") + error.what()));
+      fail(failed(error));
     }
   }
 

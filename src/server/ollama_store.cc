@@ -31,7 +31,7 @@ class Progress : public std::enable_shared_from_this<Progress> {
       try {
         status = work(*self);
       } catch (const std::exception& error) {  // out of memory, most likely
-        status = io_error(std::string("the request failed: ") + error.what());
+        status = io_error(failed(error).message);
       }
       self->call_.exchange->post([self, status] { self->finish(status); });
     });

@@ -103,9 +103,7 @@ void Service::handle(const std::shared_ptr<Exchange>& exchange) {
   try {
     route(exchange);
   } catch (const std::exception& error) {  // out of memory, most likely
-    exchange->respond(
-        dialect_of(exchange->request().path)
-            .error(internal_error(std::string("the request failed: ") + error.what())));
+    exchange->respond(dialect_of(exchange->request().path).error(failed(error)));
   }
 }
 

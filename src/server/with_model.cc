@@ -47,7 +47,7 @@ void with_model(const Call& call, ModelQuery query,
         call.exchange->notes.emplace_back("model", found.value()->name());
         work(found.value());
       } catch (const std::exception& error) {  // out of memory, most likely
-        call.fail(internal_error(std::string("the request failed: ") + error.what()));
+        call.fail(failed(error));
       }
     });
   };
@@ -66,8 +66,7 @@ void answer_later(const Call& call, std::function<Result<WebReply>()> work) {
     try {
       result = std::make_shared<Result<WebReply>>(work());
     } catch (const std::exception& error) {  // out of memory, most likely
-      result = std::make_shared<Result<WebReply>>(
-          io_error(std::string("the request failed: ") + error.what()));
+      result = std::make_shared<Result<WebReply>>(io_error(failed(error).message));
     }
     call.exchange->post([result, finish] { finish(result); });
   });
